@@ -1,0 +1,47 @@
+# Two commands set up a machine that has Python 3.11 or later: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= test
+PICTURES = examples/pictures
+
+.PHONY: demo test test-backends lint clean
+
+# The distances of real pictures, from this checkout.
+demo: $(VENV)/installed
+	$(VENV)/bin/lpips-tf pair $(PICTURES)/reference.png $(foreach name,darkened noisy compressed blurred,$(PICTURES)/$(name).png)
+
+# EXTRAS=test,parity also compares live with PyTorch and the official lpips.
+test: $(VENV)/installed-$(EXTRAS)
+	$(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
+
+# The numbers on the JAX and PyTorch backends, without TensorFlow.
+test-backends: $(VENV)-backends/installed
+	KERAS_BACKEND=jax $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
+	KERAS_BACKEND=torch $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
+
+lint: $(VENV)/installed-lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) $(VENV)-backends build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@ $(VENV)/installed
+
+# Without its dependencies the package installs without TensorFlow; the rest is named here.
+$(VENV)-backends/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-backends
+	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check \
+		keras jax torch==2.13.0 h5py pillow typer rich pytest hypothesis
+	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

@@ -1,0 +1,64 @@
+"""What depends on the Keras backend; all else in the package is written in `keras.ops`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class Compiled:
+    """A function of images (N, H, W, 3) that an eager call under TensorFlow runs as one graph.
+
+    The graph leaves batch, height and width open, so that it is traced once for each combination of
+    dtypes and options, not for each size. Within a graph, and under the other backends, this is the
+    plain function: there a caller compiles (`jax.jit`, `torch.compile`).
+    """
+
+    def __init__(self, function: Callable):
+        self._function = function
+        self._graphs: dict[Any, Callable] = {}
+
+    def __call__(self, *images, **options):
+        if keras.backend.backend() != "tensorflow":
+            return self._function(*images, **options)
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return self._function(*images, **options)
+        key = (*(image.dtype for image in images), *options.items())
+        if key not in self._graphs:
+            signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
+            self._graphs[key] = tf.function(
+                functools.partial(self._function, **options), input_signature=signature
+            )
+        return self._graphs[key](*images)
+
+
+def values(tensor: Any) -> np.ndarray | None:
+    """The numbers in a tensor, or None while a graph is being traced, when it has none."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return tensor.numpy() if hasattr(tensor, "numpy") else None
+    if backend == "jax":
+        import jax
+
+        if isinstance(tensor, jax.core.Tracer):
+            return None
+    return None if isinstance(tensor, keras.KerasTensor) else keras.ops.convert_to_numpy(tensor)
+
+
+def resize_bilinear(maps: Any, size: tuple) -> Any:
+    """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
+    `align_corners=False`.
+    """
+    if (
+        keras.backend.backend() == "tensorflow"
+    ):  # Keras' own resize refuses sizes that are known only when a graph runs
+        import tensorflow as tf
+
+        return tf.image.resize(maps, size, method="bilinear")
+    return keras.ops.image.resize(maps, size, interpolation="bilinear", data_format="channels_last")

@@ -1,0 +1,126 @@
+"""Image files to arrays."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    TypeError,
+)  # Pillow's decoders, by what is damaged
+
+
+def load(path: str | os.PathLike) -> np.ndarray:
+    """Reads an image file that Pillow knows as RGB.
+
+    Grey, palette and CMYK images are converted, 16-bit grey ones scaled to 8 bits, the orientation
+    that a camera noted (EXIF) is applied, and transparent images are laid over white, with a
+    warning. Of several frames the first counts.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: the file is no image, damaged, truncated, or of more than Pillow's limit of 179
+            million pixels.
+    """
+    with _opened(path) as image:
+        try:
+            image.load()
+            image = ImageOps.exif_transpose(image)
+        except _DAMAGED as error:
+            raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
+        return np.asarray(_to_rgb(image, path))
+
+
+def size(path: str | os.PathLike) -> tuple[int, int]:
+    """The (height, width) that `load` gives, read from the file's header.
+
+    Raises:
+        As `load` does, as far as the header tells.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        try:
+            turned = image.getexif().get(0x0112, 1) in (
+                5,
+                6,
+                7,
+                8,
+            )  # orientations that swap the sides
+        except _DAMAGED as error:
+            raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
+        return (width, height) if turned else (height, width)
+
+
+def list_folder(folder: str | os.PathLike) -> list[str]:
+    """The names of the image files in a folder, told by their suffix, sorted; hidden files are left
+    out.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"Expected a folder of images. There is none at {folder}")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"Expected a folder of images. Received a file: {folder}")
+    suffixes = Image.registered_extensions()
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+    )
+
+
+def _opened(path) -> Image.Image:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"Expected an image file. There is none at {path}")
+    if path.is_dir():
+        raise IsADirectoryError(f"Expected an image file. Received a folder: {path}")
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError as error:
+        raise OSError(f"Cannot read the image {path}: it is no image of a known format") from error
+    except Image.DecompressionBombError as error:
+        raise OSError(f"Refused to read the image {path}: {_reason(error)}") from error
+    except PermissionError as error:
+        raise PermissionError(f"Cannot read the image {path}: {error.strerror}") from error
+    except _DAMAGED as error:
+        raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
+
+
+def _to_rgb(image: Image.Image, path) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens some of them
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise OSError(
+                f"Expected an image of 8 or 16 bits. Received: {path} with values from "
+                f"{levels.min()} to {levels.max()}"
+            )
+        return Image.fromarray(np.round(levels / 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise OSError(
+            f"Expected an image of 8 or 16 bits. Received: {path} of floating-point numbers"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            warnings.warn(f"{path} is transparent in places, and was laid over white", stacklevel=3)
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,363 @@
+"""LPIPS, the learned perceptual image patch similarity of Zhang et al. (CVPR 2018), as a Keras
+model.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from lpips_tf import backbones, weights
+from lpips_tf.backend import Compiled, resize_bilinear, values
+from lpips_tf.heads import Head
+
+EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
+
+# What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
+# them by.
+SHIFT = np.array([-0.030, -0.088, -0.188])
+SCALE = np.array([0.458, 0.448, 0.450])
+
+
+class _Network(NamedTuple):
+    backbone: Any  # a function of a dtype policy
+    least_side: int  # in pixels: below it the official network fails too
+
+
+NETWORKS = {
+    "alex": _Network(backbones.alexnet, 31),
+    "vgg": _Network(backbones.vgg16, 16),
+    "squeeze": _Network(backbones.squeezenet, 17),
+}
+VERSIONS = ("0.1", "0.0")
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class LPIPS(keras.Model):
+    """Distance between images as people see it: 0 for equal images, higher for more different ones.
+
+    Deep features of both images are unit-normalised at each position, differenced, squared,
+    weighted by heads that were calibrated on human judgements, averaged over positions and summed
+    over layers (Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", CVPR 2018, equation 1; `LPIPS.forward` in the official lpips.py).
+
+    Everything is frozen at first, so that a model that holds a metric does not train it by
+    accident. To tune, set `metric.backbone.trainable = True`, or `head.trainable = True` for each
+    of `metric.heads`.
+
+    Args:
+        net: "alex" (fastest, and agrees best with people: report this one), "vgg" (the usual choice
+            as a loss), or "squeeze" (smallest; its convolutions are downloaded at first use).
+        version: "0.1", or "0.0" for the first release, with its own heads and without the scaling
+            of inputs.
+        lpips: False leaves out the heads: the plain sum over channels, the paper's uncalibrated
+            baseline.
+        spatial: True gives a map of where the images differ instead of one number.
+        value_range: the (lowest, highest) value that float images span. Images of dtype uint8
+            always span 0 to 255.
+        backbone_weights: "imagenet"; None for random; or the path of a converted file or of a
+            torchvision `.pth`.
+        head_weights: "bapps", calibrated on the paper's data; None for random, non-negative ones;
+            or the path of a converted file or of an lpips `.pth`.
+        dropout: share of the squared differences dropped before each head, in training and where
+            heads are trainable.
+        name: name of the model.
+        dtype: dtype or policy that the backbone computes in. All that comes after it is computed in
+            float32.
+
+    Attributes:
+        backbone: `keras.Model` from scaled images to the list of the layers' features.
+        heads: list of one `Head` for each layer; empty for `lpips=False`.
+
+    Raises:
+        ValueError: an unknown `net` or `version`, an empty `value_range`, or weights of another
+            network.
+        OSError: a weight file is missing or damaged, or SqueezeNet's could not be downloaded.
+
+    Example:
+
+    >>> metric = lpips_tf.LPIPS()
+    >>> metric(references, images)  # (N, H, W, 3), uint8 or in [-1, 1]: (N,) distances
+    >>> model.compile(loss=lpips_tf.LPIPS(net="vgg"), metrics=[metric])
+    """
+
+    def __init__(
+        self,
+        net: str = "alex",
+        version: str = "0.1",
+        lpips: bool = True,
+        spatial: bool = False,
+        value_range: tuple[float, float] = (-1, 1),
+        backbone_weights: str | os.PathLike | None = "imagenet",
+        head_weights: str | os.PathLike | None = "bapps",
+        dropout: float = 0.5,
+        name: str = "lpips",
+        dtype: Any = None,
+    ):
+        _check_choice("net", net, NETWORKS)
+        _check_choice("version", version, VERSIONS)
+        super().__init__(name=name, dtype=dtype, autocast=False)
+        self.net = net
+        self.version = version
+        self.lpips = lpips
+        self.spatial = spatial
+        self.value_range = _checked_range(value_range)
+        self.backbone_weights = _plain_path(backbone_weights)
+        self.head_weights = _plain_path(head_weights)
+        self.dropout = dropout
+
+        self.backbone = NETWORKS[net].backbone(self.dtype_policy)
+        if self.backbone_weights is not None:
+            weights.load_backbone(self.backbone, net, self.backbone_weights)
+        self.heads = []
+        if lpips:
+            self.heads = [
+                Head(f.shape[-1], dropout, name=f"head{i}")
+                for i, f in enumerate(self.backbone.outputs)
+            ]
+            if self.head_weights is not None:
+                weights.load_heads(self.heads, net, version, self.head_weights)
+        for part in [self.backbone, *self.heads]:
+            part.trainable = False
+        self.built = True
+
+        self._compiled_distance = Compiled(self._distance)
+        self._compiled_embedding = Compiled(self._embedding)
+        self._missing_weights: OSError | None = None
+        self._range_checked = False
+
+    def __call__(self, in0, in1, return_per_layer=False, training=None):
+        """The distance of each pair of images; symmetric, and exactly 0 for equal images.
+
+        Args:
+            in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
+                `value_range`.
+            return_per_layer: also return what each layer adds.
+            training: True drops squared differences before the heads that are trainable.
+
+        Returns:
+            Distances (N,) in float32, or for `spatial=True` maps (N, H, W, 1), each layer's resized
+            bilinearly with half-pixel centres; with `return_per_layer` that and the list of the
+            layers' shares, of the same shape.
+
+        Raises:
+            ValueError: shapes that differ or are not (N, H, W, 3), sides below the network's least
+                (AlexNet 31, VGG 16, SqueezeNet 17), or a dtype that is neither uint8 nor floating.
+        """
+        # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
+        in0, in1 = _as_array(in0), _as_array(in1)
+        self._check_images(in0=in0, in1=in1)
+        if any(a != b and None not in (a, b) for a, b in zip(in0.shape, in1.shape, strict=True)):
+            raise ValueError(
+                "Expected in0 and in1 to have the same shape. "
+                f"Received: in0.shape={tuple(in0.shape)}, in1.shape={tuple(in1.shape)}"
+            )
+        return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
+
+    def call(self, in0, in1, return_per_layer=False, training=None):
+        drop = any(head.drops(training) for head in self.heads)
+        distance, layers = self._compiled_distance(in0, in1, drop=drop)
+        return (distance, layers) if return_per_layer else distance
+
+    def embed(self, images):
+        """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
+        = metric(x, y)`.
+
+        Each layer's unit-normalised features are scaled by the root of head / number of positions,
+        and all are flattened into one vector.
+
+        Args:
+            images: (N, H, W, 3), as for a call.
+
+        Returns:
+            (N, D) in float32; D depends on the size of the images (AlexNet: 31,872 at 64x64).
+
+        Raises:
+            ValueError: as a call does.
+        """
+        images = _as_array(images)
+        self._check_images(images=images)
+        return self._compiled_embedding(ops.convert_to_tensor(images))
+
+    def _distance(self, in0, in1, drop=False):
+        size = ops.shape(in0)[1:3]
+        layers = []
+        for i, (features0, features1) in enumerate(
+            zip(self._features(in0), self._features(in1), strict=True)
+        ):
+            differences = ops.square(features0 - features1)
+            if drop:
+                differences = self.heads[i].dropout(differences, training=self.heads[i].trainable)
+            if not self.spatial:  # averaging first leaves the head less to do; both are linear
+                differences = ops.mean(differences, axis=(1, 2))
+            layer = self.heads[i](differences) if self.lpips else ops.sum(differences, axis=-1)
+            if self.spatial:
+                layer = resize_bilinear(layer[..., None], size)
+            layers.append(layer)
+        return sum(layers[1:], start=layers[0]), layers
+
+    def _embedding(self, images):
+        parts = []
+        for i, features in enumerate(self._features(images)):
+            count, height, width, channels = ops.shape(features)
+            positions = ops.cast(height * width, "float32")
+            weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
+            parts.append(
+                ops.reshape(
+                    features * ops.sqrt(weight / positions), (count, height * width * channels)
+                )
+            )
+        return ops.concatenate(parts, axis=1)
+
+    def _features(self, images):
+        """The unit-normalised features of every layer, in float32."""
+        scaled = ops.cast(self._scale(images), self.compute_dtype)
+        return [
+            _unit_normalize(ops.cast(features, "float32")) for features in self.backbone(scaled)
+        ]
+
+    def _scale(self, images):
+        """Images in their own range to what the backbone expects: one multiplication and one
+        addition.
+        """
+        is_uint8 = keras.backend.standardize_dtype(images.dtype) == "uint8"
+        low, high = (0, 255) if is_uint8 else self.value_range
+        multiply, add = 2 / (high - low), -1 - 2 * low / (high - low)  # to [-1, 1]
+        if self.version == "0.1":
+            multiply, add = multiply / SCALE, (add - SHIFT) / SCALE
+        return ops.cast(images, "float32") * np.float32(multiply) + np.float32(add)
+
+    def _check_images(self, **images):
+        if self._missing_weights is not None:
+            raise self._missing_weights
+        least = NETWORKS[self.net].least_side
+        for name, image in images.items():
+            shape, dtype = tuple(image.shape), keras.backend.standardize_dtype(image.dtype)
+            if len(shape) != 4 or shape[3] not in (3, None):
+                raise ValueError(
+                    "Expected RGB images of shape (N, H, W, 3), channels last. "
+                    f"Received: {name}.shape={shape}"
+                )
+            if any(side is not None and side < least for side in shape[1:3]):
+                raise ValueError(
+                    f"Expected images of at least {least}x{least} pixels for net={self.net!r}. "
+                    f"Received: {name}.shape={shape}"
+                )
+            if dtype != "uint8" and "float" not in dtype:
+                raise ValueError(
+                    "Expected images of dtype uint8 (0 to 255), or floats in "
+                    f"value_range={self.value_range}. Received: {name}.dtype={dtype}"
+                )
+        if not self._range_checked:
+            self._check_range(images)
+
+    def _check_range(self, images):
+        """Warns, once in a metric's life, of images that do not seem to span `value_range`."""
+        for name, image in images.items():
+            if keras.backend.standardize_dtype(image.dtype) == "uint8":
+                continue
+            numbers = values(image)
+            if numbers is None or not numbers.size:
+                return  # traced: the numbers come later
+            self._range_checked = True
+            if advice := _range_advice(
+                float(numbers.min()), float(numbers.max()), *self.value_range
+            ):
+                warnings.warn(
+                    f"{name} spans {numbers.min():.4g} to {numbers.max():.4g}, "
+                    f"but value_range={self.value_range}. {advice}",
+                    stacklevel=4,
+                )
+                return
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._missing_weights = None
+
+    def get_config(self):
+        names = (
+            "net",
+            "version",
+            "lpips",
+            "spatial",
+            "value_range",
+            "backbone_weights",
+            "head_weights",
+            "dropout",
+            "name",
+        )
+        return {name: getattr(self, name) for name in names} | {
+            "dtype": super().get_config()["dtype"]
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        try:
+            return cls(**config)
+        except OSError as error:
+            # A saved model carries its weights, and may be loaded where the files that they came
+            # from are missing.
+            metric = cls(**(config | {"backbone_weights": None, "head_weights": None}))
+            metric.backbone_weights, metric.head_weights = (
+                config["backbone_weights"],
+                config["head_weights"],
+            )
+            metric._missing_weights = error
+            return metric
+
+
+def _unit_normalize(features):
+    """`f / (‖f‖ + ε)` over the last axis.
+
+    Zero vectors, whose norm has no gradient, stay out of the square root, so the gradient is finite
+    everywhere.
+    """
+    squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
+    positive = squares > 0
+    norms = ops.where(positive, ops.sqrt(ops.where(positive, squares, 1.0)), 0.0)
+    return features / (norms + EPSILON)
+
+
+def _as_array(images):
+    """What comes in as it is if it has a shape and a dtype (arrays, tensors, symbols), else as a
+    NumPy array.
+    """
+    return images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def _checked_range(value_range) -> tuple[float, float]:
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ValueError(
+            f"Expected value_range=(lowest, highest), two finite numbers. Received: {value_range!r}"
+        )
+    return low, high
+
+
+def _plain_path(source):
+    return source if source is None else os.fspath(source)
+
+
+def _range_advice(least, most, low, high) -> str:
+    slack = 0.1 * (high - low)  # networks overshoot a little
+    if least < low - slack or most > high + slack:
+        return "Pass value_range, or images of dtype uint8."
+    if (low, high) == (-1, 1) and least >= 0 and 0.5 < most <= 1:
+        return "If these images lie in [0, 1], pass value_range=(0, 1)."
+    return ""

@@ -1,0 +1,202 @@
+"""Distances between all images of a set, from one backbone pass per image.
+
+`d(x, y) = ‖e(x) - e(y)‖²` for the embedding e (`LPIPS.embed`), so every pair follows from the
+products of embeddings, and the mean over all pairs from their sum and the sum of their squared
+norms alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from lpips_tf.metric import LPIPS
+
+BLOCK_ROWS = 512  # embeddings on each side of a block of the product
+BLOCK_COLUMNS = 8192  # numbers of each embedding taken at a time: blocks of 32 MiB in float64
+
+
+def distance_matrix(
+    metric: LPIPS, images: Any, others: Any = None, *, batch_size: int = 32, max_memory: int = 2**30
+) -> np.ndarray:
+    """The distance between each of `images` and each of `others`, or of `images` itself.
+
+    Embeddings are float32, their products are summed in float64, so distances of near-duplicates
+    keep their digits.
+
+    Args:
+        metric: an `LPIPS`.
+        images: array (N, H, W, 3) or a sequence of N images (H, W, 3), uint8 or in the metric's
+            `value_range`; or an iterable of images or of batches, such as a `tf.data.Dataset`.
+        others: the same with M images of the same size; None for `images`.
+        batch_size: how many images are embedded at a time.
+        max_memory: bytes of embeddings (4 for each of their numbers) that are kept in memory; those
+            of a larger set go through a temporary file, in the folder that `tempfile.gettempdir()`
+            names.
+
+    Returns:
+        (N, N) or (N, M) float32; with `others=None` symmetric and 0 on the diagonal.
+
+    Raises:
+        ValueError: no images, images of several sizes, or what `metric.embed` refuses.
+        OSError: the temporary file does not fit on the disk.
+    """
+    rows_source = _Batches(images, batch_size)
+    rows = columns = _stored_embeddings(metric, rows_source, max_memory)
+    if others is not None:
+        columns = _stored_embeddings(
+            metric, _Batches(others, batch_size, rows_source.image_shape), max_memory
+        )
+    distances = np.empty((len(rows), len(columns)), np.float32)
+    for i in range(0, len(rows), BLOCK_ROWS):
+        for j in range(i if others is None else 0, len(columns), BLOCK_ROWS):
+            block_rows = rows[i : i + BLOCK_ROWS]
+            on_diagonal = others is None and i == j
+            block_columns = block_rows if on_diagonal else columns[j : j + BLOCK_ROWS]
+            block = _squared_distances(block_rows, block_columns)
+            distances[i : i + BLOCK_ROWS, j : j + BLOCK_ROWS] = block
+            if others is None and j > i:
+                distances[j : j + BLOCK_ROWS, i : i + BLOCK_ROWS] = block.T
+    if others is None:
+        np.fill_diagonal(distances, 0)
+    return distances
+
+
+def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) -> float:
+    """The mean distance over all pairs of distinct images, the usual measure of a generator's
+    diversity.
+
+    One pass, in memory that does not grow with the number of images: with S = Σe and Q = Σ‖e‖² over
+    N embeddings, the mean over pairs is 2 (N Q - ‖S‖²) / (N (N - 1)).
+
+    Args:
+        metric: an `LPIPS`.
+        images: as for `distance_matrix`.
+        batch_size: how many images are embedded at a time; batches that an iterable gives are taken
+            as they are.
+
+    Returns:
+        The mean, never negative.
+
+    Raises:
+        ValueError: fewer than two images, images of several sizes, or what `metric.embed` refuses.
+    """
+    count, squares, total = 0, 0.0, np.zeros(1)
+    for embeddings in _embeddings(metric, _Batches(images, batch_size)):
+        count += len(embeddings)
+        squares += sum(
+            _squared_norms(embeddings[:, columns]).sum() for columns in _column_blocks(embeddings)
+        )
+        total = total + embeddings.sum(axis=0, dtype=np.float64)
+    if count < 2:
+        raise ValueError(f"Expected at least two images. Received: {count}")
+    mean = 2 * (count * squares - float(total @ total)) / (count * (count - 1))
+    return max(0.0, mean)
+
+
+class _Batches:
+    """Batches (n, H, W, 3) of a set of images, all of one shape."""
+
+    def __init__(self, images: Any, batch_size: int, image_shape: tuple | None = None):
+        if batch_size < 1:
+            raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
+        self._images, self._batch_size = images, batch_size
+        self.image_shape = image_shape
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for batch in self._slices() if _is_sequence(self._images) else self._groups():
+            shape = batch.shape[1:]
+            if shape != (self.image_shape or shape):
+                raise ValueError(
+                    f"Expected images of one size. Received: {self.image_shape} and {shape}"
+                )
+            self.image_shape = shape
+            yield batch
+
+    def _slices(self):
+        for i in range(0, len(self._images), self._batch_size):
+            images = self._images[i : i + self._batch_size]
+            if hasattr(images, "shape"):
+                yield images
+            else:
+                yield from self._stacked(images)
+
+    def _groups(self):
+        """What an iterable gives: batches as they are, single images collected."""
+        waiting: list[np.ndarray] = []
+        for element in self._images:
+            if len(element.shape) == 4:
+                yield element
+            else:
+                waiting.append(element)
+            if len(waiting) == self._batch_size:
+                yield from self._stacked(waiting)
+                waiting = []
+        if waiting:
+            yield from self._stacked(waiting)
+
+    def _stacked(self, images):
+        arrays = [keras.ops.convert_to_numpy(image) for image in images]
+        if shapes := sorted({array.shape for array in arrays} - {arrays[0].shape}):
+            raise ValueError(
+                f"Expected images of one size. Received: {arrays[0].shape} and {shapes[0]}"
+            )
+        yield np.stack(arrays)
+
+
+def _is_sequence(images: Any) -> bool:
+    return isinstance(images, Sequence) or hasattr(images, "shape")
+
+
+def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:
+    for batch in batches:
+        yield keras.ops.convert_to_numpy(metric.embed(batch))
+
+
+def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.ndarray:
+    """All embeddings (N, D), in memory or, past `max_memory` bytes, in a temporary file that goes
+    with the array.
+    """
+    parts: list[np.ndarray] = []
+    length = used = 0
+    file = None
+    for part in _embeddings(metric, batches):
+        length, used = part.shape[1], used + part.nbytes
+        if file is None and used > max_memory:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 (the memory map keeps it open)
+            file.writelines(earlier.tobytes() for earlier in parts)
+            parts.clear()
+        if file is None:
+            parts.append(part)
+        else:
+            file.write(part.tobytes())
+    if not used:
+        raise ValueError("Expected at least one image. Received: none")
+    if file is None:
+        return np.concatenate(parts)
+    file.flush()
+    return np.memmap(file, np.float32, "r").reshape(-1, length)
+
+
+def _squared_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """‖r‖² + ‖c‖² - 2 r·c for each row r and column c, summed in float64 and never negative."""
+    distances = np.zeros((len(rows), len(columns)))
+    for part in _column_blocks(rows):
+        r = rows[:, part].astype(np.float64)
+        c = (
+            r if columns is rows else columns[:, part].astype(np.float64)
+        )  # BLAS halves the work of r @ r.T
+        distances += _squared_norms(r)[:, None] + _squared_norms(c) - 2 * (r @ c.T)
+    return np.maximum(distances, 0)
+
+
+def _column_blocks(embeddings: np.ndarray) -> list[slice]:
+    return [slice(i, i + BLOCK_COLUMNS) for i in range(0, embeddings.shape[1], BLOCK_COLUMNS)]
+
+
+def _squared_norms(embeddings: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)

@@ -1,0 +1,111 @@
+"""Finds, checks and loads the weights of backbones and heads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+import weights_conversion
+from lpips_tf import downloads, weight_files
+
+
+def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike) -> None:
+    """Loads the convolutions of `network` ("alex", "vgg", "squeeze") into `backbone`.
+
+    Args:
+        source: "imagenet", or the path of a converted file or of a PyTorch checkpoint
+            (`weights_conversion.read_backbone`).
+
+    Raises:
+        ValueError: a file of another network, of heads, or with arrays of other shapes.
+        OSError: the file is missing or damaged, or SqueezeNet's weights could not be downloaded.
+    """
+    if source == "imagenet":
+        path = (
+            downloads.squeezenet() if network == "squeeze" else _packaged(f"{network}_imagenet.h5")
+        )
+    else:
+        path = Path(source)
+    _assign(backbone.layers, _arrays(path, "backbone", network), path)
+
+
+def load_heads(heads: list, network: str, version: str, source: str | os.PathLike) -> None:
+    """Loads LPIPS heads of `network` and `version` ("0.1", "0.0") into `heads`.
+
+    Args:
+        source: "bapps", or the path of a converted file or of an lpips `.pth`
+            (`weights_conversion.read_heads`).
+
+    Raises:
+        ValueError: a file of another network or version, of a backbone, or with negative weights.
+        OSError: the file is missing or damaged.
+    """
+    path = _packaged(f"{network}_bapps_{version}.h5") if source == "bapps" else Path(source)
+    arrays = _arrays(path, "heads", network, version)
+    for name, array in arrays.items():
+        if array.min() < 0:
+            raise ValueError(
+                f"Expected heads without negative weights, or a distance could be negative. "
+                f"Received: {path} with {name} down to {array.min()}"
+            )
+    _assign(heads, arrays, path)
+
+
+def _packaged(name: str) -> Path:
+    return Path(str(resources.files("lpips_tf") / "weights" / name))
+
+
+def _arrays(path: Path, kind: str, network: str, version: str = "") -> Mapping[str, np.ndarray]:
+    """The arrays in a weight file or a PyTorch checkpoint, after checking whose they are."""
+    if path.is_dir():
+        raise IsADirectoryError(f"Expected a weight file. Received a folder: {path}")
+    if path.exists() and not h5py.is_hdf5(path):
+        read = (
+            weights_conversion.read_backbone
+            if kind == "backbone"
+            else weights_conversion.read_heads
+        )
+        found, arrays = read(path)
+        weights = weight_files.Weights(kind, found, arrays)
+    else:
+        weights = weight_files.read(path)
+    if (weights.kind, weights.network) != (kind, network):
+        raise ValueError(
+            f"Expected {kind} weights of net={network!r}. "
+            f"Received: {path} with {weights.kind} weights of net={weights.network!r}"
+        )
+    if version and weights.version not in ("", version):
+        raise ValueError(
+            f"Expected heads for version={version!r}. "
+            f"Received: {path} with heads for version={weights.version!r}"
+        )
+    return weights.arrays
+
+
+def _assign(layers: list, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Sets every variable of `layers` to the array called `layer/variable`, after checking them
+    all.
+    """
+    variables = {
+        f"{layer.name}/{variable.name}": variable for layer in layers for variable in layer.weights
+    }
+    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    received = {name: array.shape for name, array in arrays.items()}
+    for name in sorted(expected.keys() | received.keys()):
+        if expected.get(name) != received.get(name):
+            raise ValueError(
+                f"Expected {name} of shape {expected.get(name, 'none: no such array')}. "
+                f"Received: {path} with shape {received.get(name, 'none: it is missing')}"
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(
+                f"Expected finite weights. Received: {path} with NaN or infinity in {name}"
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

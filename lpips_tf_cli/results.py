@@ -1,0 +1,73 @@
+"""What a command found, as text, CSV or JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+from lpips_tf_cli.startup import quietly
+
+Write = Callable[[Sequence[str], Iterable[Sequence]], None]
+
+
+def check_output(path: Path | None) -> None:
+    """Refuses a file whose suffix names no format, as wrong usage."""
+    if path is not None and path.suffix.lower() not in (".csv", ".json"):
+        raise typer.BadParameter(
+            f"Expected a file that ends in .csv or .json. Received: {path}", param_hint="--output"
+        )
+
+
+@contextlib.contextmanager
+def output_file(path: Path | None) -> Iterator[Write]:
+    """Yields a function that writes a table, its column names and rows, to `path`; for None it does
+    nothing.
+
+    The file appears whole when the block ends, or not at all. One that cannot be written raises
+    OSError at once, before the work in the block is done for nothing.
+    """
+    if path is None:
+        yield lambda names, rows: None
+        return
+    with quietly():
+        from lpips_tf.files import written_whole
+
+    with written_whole(path) as temporary:
+
+        def write(names, rows):
+            with temporary.open(
+                "w", newline="", encoding="utf-8", errors="surrogateescape"
+            ) as file:
+                (write_json if path.suffix.lower() == ".json" else write_csv)(file, names, rows)
+
+        yield write
+
+
+def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Writes a line of names and a line a row."""
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(names)
+    table.writerows(rows)
+
+
+def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Writes a list with an object a row, a line each."""
+    file.write("[")
+    for i, row in enumerate(rows):
+        file.write(("," if i else "") + "\n  " + json.dumps(dict(zip(names, row, strict=True))))
+    file.write("\n]\n")
+
+
+def summary(distances: Sequence[float]) -> str:
+    """The mean and its standard error, as the official `lpips_1dir_allpairs.py` computes it."""
+    import numpy as np
+
+    error = np.std(distances) / len(distances) ** 0.5
+    pairs = f"{len(distances)} pair{'s' if len(distances) > 1 else ''}"
+    return f"mean: {np.mean(distances):.5f} ± {error:.5f} ({pairs})"

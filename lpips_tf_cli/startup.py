@@ -1,0 +1,39 @@
+"""Loading the metric, which takes seconds and, under TensorFlow, is noisy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lpips_tf import LPIPS
+
+
+def load_metric(net: str, version: str, baseline: bool) -> LPIPS:
+    """The metric that a command's options describe."""
+    with quietly():
+        import lpips_tf
+
+    return lpips_tf.LPIPS(net=net, version=version, lpips=not baseline)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keeps standard error clean while TensorFlow is imported: its C++ side reports there before it
+    reads its settings.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

