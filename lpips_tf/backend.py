@@ -39,7 +39,9 @@ class Compiled:
 
 
 def values(tensor: Any) -> np.ndarray | None:
-    """The numbers in a tensor, or None while a graph is being traced, when it has none."""
+    """The numbers in a tensor or array, or None while a graph is being traced, when it has none."""
+    if isinstance(tensor, np.ndarray):
+        return tensor
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return tensor.numpy() if hasattr(tensor, "numpy") else None

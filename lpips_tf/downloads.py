@@ -18,12 +18,11 @@ SQUEEZENET_SHA256 = "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4
 
 
 def home() -> Path:
-    """The folder of downloaded weights: `$LPIPS_TF_HOME`, else `lpips_tf` in Keras' own folder
-    (`~/.keras`).
+    """The folder of downloaded weights: `$LPIPS_TF_HOME`, else `~/.keras/lpips_tf`, or beside
+    Keras' own downloads where `$KERAS_HOME` moves them.
     """
-    return Path(
-        os.environ.get("LPIPS_TF_HOME") or Path(keras.config.keras_home()) / "lpips_tf"
-    ).expanduser()
+    keras_home = os.environ.get("KERAS_HOME") or "~/.keras"
+    return Path(os.environ.get("LPIPS_TF_HOME") or f"{keras_home}/lpips_tf").expanduser()
 
 
 def squeezenet() -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+ORIENTATION = 0x0112  # the EXIF tag
+SIDEWAYS = (5, 6, 7, 8)  # its values that swap the sides
 _DAMAGED = (
     OSError,
     SyntaxError,
@@ -35,12 +37,14 @@ def load(path: str | os.PathLike) -> np.ndarray:
             million pixels.
     """
     with _opened(path) as image:
+        if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+            raise OSError(
+                f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
+            )
         try:
-            image.load()
-            image = ImageOps.exif_transpose(image)
+            return np.asarray(_to_rgb(ImageOps.exif_transpose(image), path))
         except _DAMAGED as error:
             raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
-        return np.asarray(_to_rgb(image, path))
 
 
 def size(path: str | os.PathLike) -> tuple[int, int]:
@@ -52,15 +56,12 @@ def size(path: str | os.PathLike) -> tuple[int, int]:
     with _opened(path) as image:
         width, height = image.size
         try:
-            turned = image.getexif().get(0x0112, 1) in (
-                5,
-                6,
-                7,
-                8,
-            )  # orientations that swap the sides
+            turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
         except _DAMAGED as error:
             raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
-        return (width, height) if turned else (height, width)
+        if turned and image.format != "TIFF":  # of TIFF files Pillow has swapped the sides already
+            width, height = height, width
+        return height, width
 
 
 def list_folder(folder: str | os.PathLike) -> list[str]:
@@ -102,23 +103,14 @@ def _opened(path) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, path) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens some of them
-        levels = np.asarray(image)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise OSError(
-                f"Expected an image of 8 or 16 bits. Received: {path} with values from "
-                f"{levels.min()} to {levels.max()}"
-            )
-        return Image.fromarray(np.round(levels / 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise OSError(
-            f"Expected an image of 8 or 16 bits. Received: {path} of floating-point numbers"
-        )
+    if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens it from PGM files
+        return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
-            warnings.warn(f"{path} is transparent in places, and was laid over white", stacklevel=3)
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+            warnings.warn(f"{path} is transparent in places, and is laid over white", stacklevel=3)
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
 
 

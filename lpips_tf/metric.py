@@ -20,8 +20,8 @@ EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpi
 
 # What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
 # them by.
-SHIFT = np.array([-0.030, -0.088, -0.188])
-SCALE = np.array([0.458, 0.448, 0.450])
+SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
+SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 
 
 class _Network(NamedTuple):
@@ -146,7 +146,7 @@ class LPIPS(keras.Model):
             layers' shares, of the same shape.
 
         Raises:
-            ValueError: shapes that differ or are not (N, H, W, 3), sides below the network's least
+            ValueError: no images, shapes that differ or are not (N, H, W, 3), sides below the network's least
                 (AlexNet 31, VGG 16, SqueezeNet 17), or a dtype that is neither uint8 nor floating.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
@@ -222,15 +222,18 @@ class LPIPS(keras.Model):
         ]
 
     def _scale(self, images):
-        """Images in their own range to what the backbone expects: one multiplication and one
-        addition.
+        """Images in their own range to what the backbone expects.
+
+        Step by step as the official code rounds (`im2tensor`, `ScalingLayer`): other last bits
+        choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
         """
         is_uint8 = keras.backend.standardize_dtype(images.dtype) == "uint8"
         low, high = (0, 255) if is_uint8 else self.value_range
-        multiply, add = 2 / (high - low), -1 - 2 * low / (high - low)  # to [-1, 1]
-        if self.version == "0.1":
-            multiply, add = multiply / SCALE, (add - SHIFT) / SCALE
-        return ops.cast(images, "float32") * np.float32(multiply) + np.float32(add)
+        images = ops.cast(images, "float32")
+        if (low, high) != (-1, 1):
+            half = (high - low) / 2
+            images = ops.subtract(ops.divide(images, half), 1 + low / half)
+        return images if self.version == "0.0" else ops.divide(ops.subtract(images, SHIFT), SCALE)
 
     def _check_images(self, **images):
         if self._missing_weights is not None:
@@ -243,6 +246,8 @@ class LPIPS(keras.Model):
                     "Expected RGB images of shape (N, H, W, 3), channels last. "
                     f"Received: {name}.shape={shape}"
                 )
+            if shape[0] == 0:
+                raise ValueError(f"Expected at least one image. Received: {name}.shape={shape}")
             if any(side is not None and side < least for side in shape[1:3]):
                 raise ValueError(
                     f"Expected images of at least {least}x{least} pixels for net={self.net!r}. "

@@ -31,13 +31,13 @@ def main() -> None:
         cast(io.TextIOWrapper, stream).reconfigure(errors="surrogateescape")
     warnings.showwarning = _show_warning
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0
         sys.stdout.flush()
     except typer.TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "lpips-tf")
         code = _fail(f"{error.format_message()} See {command} --help.", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("Interrupted.", 130)
+        code = 130
     except BrokenPipeError:  # the reader of standard output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

@@ -42,7 +42,7 @@ class _Unpickler(pickle.Unpickler):
     def __init__(
         self, data: bytes, allowed: dict[tuple[str, str], Any], load_storage: Callable | None = None
     ):
-        super().__init__(io.BytesIO(data), encoding="latin1")
+        super().__init__(io.BytesIO(data))
         self._allowed = allowed
         self._load_storage = load_storage
 
@@ -168,7 +168,6 @@ class _PickledArray:
 
     def __setstate__(self, state):
         _, shape, pickled, fortran, data = state
-        data = data.encode("latin1") if isinstance(data, str) else data  # a pickle from Python 2
         self.array = np.frombuffer(data, pickled.dtype).reshape(
             shape, order="F" if fortran else "C"
         )

@@ -1,0 +1,82 @@
+"""What several tests need: the official answers, metrics that are built once, SqueezeNet's weights."""
+
+import functools
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads would spin
+
+import keras
+import numpy as np
+import pytest
+
+import lpips_tf
+
+ROOT = Path(__file__).parent.parent
+# torchvision's SqueezeNet may lie beside the repository; it is not part of it.
+SQUEEZENET = ROOT.parent / "shared" / "data" / "squeezenet1_1-features.pth"
+
+NETS = [
+    "alex",
+    "vgg",
+    pytest.param(
+        "squeeze",
+        marks=pytest.mark.skipif(
+            not SQUEEZENET.exists(), reason="SqueezeNet's convolutions are not beside the repository"
+        ),
+    ),
+]
+
+
+@functools.cache
+def _metric(net, options):
+    source = SQUEEZENET if net == "squeeze" else "imagenet"
+    return lpips_tf.LPIPS(net=net, **({"backbone_weights": source} | dict(options)))
+
+
+@pytest.fixture(scope="session")
+def build():
+    """`build(net, **options)`: an LPIPS, shared between tests; do not change it."""
+    return lambda net="alex", **options: _metric(net, tuple(options.items()))
+
+
+@pytest.fixture(scope="session")
+def golden():
+    with np.load(ROOT / "tests" / "golden" / "golden.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture
+def photos(golden):
+    """Six pairs of 64x64 pictures, uint8; the last pair is identical."""
+    return golden["small0"], golden["small1"]
+
+
+def numbers(tensor):
+    """A tensor of any backend as a NumPy array."""
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def assert_official(actual, expected):
+    """Within the project's tolerance of the official implementation's float32 results."""
+    np.testing.assert_allclose(numbers(actual), expected, rtol=1e-5, atol=2e-6)
+
+
+def gradient(function, x):
+    """The gradient of the scalar `function(x)` at the array x, on any backend."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return tape.gradient(y, x).numpy()
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(x))
+    x = keras.ops.convert_to_tensor(x).requires_grad_(True)
+    function(x).backward()
+    return x.grad.cpu().numpy()

@@ -1,0 +1,138 @@
+"""What mathematics says of the metric, for any images."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import NETS, gradient, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+import lpips_tf
+
+LEAST = {"alex": 31, "vgg": 16, "squeeze": 17}
+any_images = settings(max_examples=12, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
+
+
+def random_images(net, seed, extra, count=2):
+    """Pictures of random blocks and noise, `extra` pixels larger than the network's least."""
+    height, width = (LEAST[net] + n for n in extra)
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (count, -(-height // 8), -(-width // 8), 3))
+    images = blocks.repeat(8, 1).repeat(8, 2)[:, :height, :width] + rng.normal(
+        0, 20, (count, height, width, 3)
+    )
+    return np.clip(images, 0, 255).astype("uint8")
+
+
+@pytest.mark.parametrize("net", NETS)
+@any_images
+@given(seed=seeds, extra=sides)
+def test_equal_images_have_distance_zero(build, net, seed, extra):
+    x = random_images(net, seed, extra)
+    assert (numbers(build(net)(x, x)) == 0).all()
+
+
+@pytest.mark.parametrize("net", NETS)
+@any_images
+@given(seed=seeds, extra=sides)
+def test_symmetric_and_not_negative(build, net, seed, extra):
+    x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
+    there, back = numbers(build(net)(x, y)), numbers(build(net)(y, x))
+    np.testing.assert_allclose(there, back, rtol=1e-6)
+    assert (there > 0).all()
+
+
+@pytest.mark.parametrize("net", NETS)
+@any_images
+@given(seed=seeds, extra=sides)
+def test_layers_add_up(build, net, seed, extra):
+    x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
+    distance, layers = build(net)(x, y, return_per_layer=True)
+    assert len(layers) == (7 if net == "squeeze" else 5)
+    np.testing.assert_allclose(sum(numbers(layer) for layer in layers), numbers(distance), rtol=1e-6)
+
+
+@pytest.mark.parametrize("lpips", [True, False])
+@pytest.mark.parametrize("net", NETS)
+@any_images
+@given(seed=seeds, extra=sides)
+def test_squared_distance_of_embeddings(build, net, lpips, seed, extra):
+    metric = build(net, lpips=lpips)
+    x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
+    embedded = np.square(numbers(metric.embed(x)) - numbers(metric.embed(y))).sum(1)
+    np.testing.assert_allclose(embedded, numbers(metric(x, y)), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@any_images
+@given(seed=seeds, low=st.floats(-300, 200), span=st.floats(0.5, 500))
+def test_value_range_and_dtype_change_nothing(seed, low, span, dtype):
+    """Floats of any range are what uint8 images are, but for rounding."""
+    x, y = random_images("alex", seed, (9, 3)), random_images("alex", seed + 1, (9, 3))
+    metric = _without_construction((low, low + span))
+    floats = [(image / 255.0 * span + low).astype(dtype) for image in (x, y)]
+    # float16 rounds the images themselves; a range far from zero loses their low bits
+    step = float(np.finfo(dtype).eps) * (abs(low) + span) / span if dtype != "float64" else 0
+    expected = numbers(metric(x, y))
+    np.testing.assert_allclose(numbers(metric(*floats)), expected, rtol=2e-4 + 50 * step, atol=step)
+
+
+def _without_construction(value_range, metrics={}):  # noqa: B006 (one metric, its range replaced)
+    if not metrics:
+        metrics["alex"] = lpips_tf.LPIPS()
+    config = metrics["alex"].get_config() | {"value_range": value_range}
+    return lpips_tf.LPIPS(**config)
+
+
+def test_maps_average_to_the_distance_where_nothing_is_resized(golden):
+    """A layer's map before resizing is what its share averages; resizing keeps the mean roughly."""
+    metric, spatial = lpips_tf.LPIPS(), lpips_tf.LPIPS(spatial=True)
+    maps = numbers(spatial(golden["large0"], golden["large1"]))
+    assert maps.shape == (1, 256, 256, 1)
+    distance = numbers(metric(golden["large0"], golden["large1"]))
+    np.testing.assert_allclose(maps.mean((1, 2, 3)), distance, rtol=0.02)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
+    """Where features vanish or images are equal the official gradient is NaN or undefined; here never."""
+    side = LEAST[net] + 5
+    for value in (-1.0, 0.0, 1.0):
+        x = np.full((1, side, side, 3), value, "float32")
+        for other in (x, -x):
+            assert np.isfinite(gradient(lambda a, b=other: ops.sum(build(net)(a, b)), x)).all()
+
+
+def test_dead_features_have_finite_gradients():
+    """All features zero: the norm is 0, where a square root has no derivative."""
+    metric = lpips_tf.LPIPS(backbone_weights=None)
+    for layer in metric.backbone.layers:
+        layer.set_weights([np.zeros(w.shape) - (w.ndim == 1) for w in layer.get_weights()])
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 40, 40, 3)).astype("float32")
+    assert (numbers(metric(x, -x)) == 0).all()
+    assert (gradient(lambda a: ops.sum(metric(a, -x)), x) == 0).all()
+
+
+def test_random_weights_are_reproducible_and_not_negative():
+    def build():
+        keras.utils.set_random_seed(7)
+        return lpips_tf.LPIPS(net="alex", backbone_weights=None, head_weights=None)
+
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 40, 40, 3)).astype("float32")
+    first, second = build(), build()
+    assert all(numbers(head.kernel).min() >= 0 for head in first.heads)
+    np.testing.assert_array_equal(numbers(first(x, -x)), numbers(second(x, -x)))
+    assert (numbers(first(x, -x)) > 0).all()
+
+
+def test_channels_weigh_as_the_heads_say(build, photos):
+    """Heads of ones are the baseline."""
+    metric = lpips_tf.LPIPS()
+    for head in metric.heads:
+        head.kernel.assign(np.ones(head.kernel.shape))
+    np.testing.assert_allclose(
+        numbers(metric(*photos)), numbers(build(lpips=False)(*photos)), rtol=1e-5, atol=1e-6
+    )
