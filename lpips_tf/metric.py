@@ -325,7 +325,7 @@ def _unit_normalize(features):
     squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
     positive = squares > 0
     norms = ops.where(positive, ops.sqrt(ops.where(positive, squares, 1.0)), 0.0)
-    return features / (norms + EPSILON)
+    return features * ops.reciprocal(norms + EPSILON)
 
 
 def _as_array(images):

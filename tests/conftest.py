@@ -22,7 +22,8 @@ NETS = [
     pytest.param(
         "squeeze",
         marks=pytest.mark.skipif(
-            not SQUEEZENET.exists(), reason="SqueezeNet's convolutions are not beside the repository"
+            not SQUEEZENET.exists(),
+            reason="SqueezeNet's convolutions are not beside the repository",
         ),
     ),
 ]

@@ -40,5 +40,8 @@ def test_readable_like_any_new_file(tmp_path):
 def test_a_folder_or_a_missing_one(tmp_path):
     with pytest.raises(IsADirectoryError, match="Received a folder"), written_whole(tmp_path):
         pass
-    with pytest.raises(FileNotFoundError, match="Cannot write"), written_whole(tmp_path / "no" / "x"):
+    with (
+        pytest.raises(FileNotFoundError, match="Cannot write"),
+        written_whole(tmp_path / "no" / "x"),
+    ):
         pass

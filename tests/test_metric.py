@@ -127,7 +127,9 @@ def test_loss_and_metric_of_a_model(floats, tmp_path):
 
 
 def test_config_rebuilds_the_metric(photos):
-    metric = lpips_tf.LPIPS("vgg", "0.0", False, True, (0, 255), None, None, 0.25, "mine", "float32")
+    metric = lpips_tf.LPIPS(
+        "vgg", "0.0", False, True, (0, 255), None, None, 0.25, "mine", "float32"
+    )
     config = metric.get_config()
     clone = lpips_tf.LPIPS.from_config(config)
     assert clone.get_config() == config
@@ -212,7 +214,11 @@ GOOD = np.zeros((1, 64, 64, 3), "uint8")
 @pytest.mark.parametrize(
     ("in0", "in1", "message"),
     [
-        (GOOD, np.zeros((1, 64, 65, 3), "uint8"), r"same shape.*\(1, 64, 64, 3\).*\(1, 64, 65, 3\)"),
+        (
+            GOOD,
+            np.zeros((1, 64, 65, 3), "uint8"),
+            r"same shape.*\(1, 64, 64, 3\).*\(1, 64, 65, 3\)",
+        ),
         (GOOD, np.zeros((2, 64, 64, 3), "uint8"), r"same shape.*\(2, 64, 64, 3\)"),
         (GOOD[0], GOOD[0], r"\(N, H, W, 3\), channels last\. Received: in0\.shape=\(64, 64, 3\)"),
         (GOOD, GOOD[0], r"Received: in1\.shape=\(64, 64, 3\)"),

@@ -15,7 +15,9 @@ rng = np.random.default_rng(0)
 
 def backbone_state(net):
     """A torchvision state dict of `net` with random numbers."""
-    layers = {layer.name: layer for layer in lpips_tf.LPIPS(net, backbone_weights=None).backbone.layers}
+    layers = {
+        layer.name: layer for layer in lpips_tf.LPIPS(net, backbone_weights=None).backbone.layers
+    }
     state = {}
     for key, name in BACKBONE_LAYERS[net].items():
         height, width, inputs, outputs = layers[name].kernel.shape
@@ -42,7 +44,9 @@ def test_checkpoints_load_directly(tmp_path, net):
     )
     for key, name in BACKBONE_LAYERS[net].items():
         kernel = numbers(metric.backbone.get_layer(name).kernel)
-        np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), backbone[f"features.{key}.weight"])
+        np.testing.assert_array_equal(
+            kernel.transpose(3, 2, 0, 1), backbone[f"features.{key}.weight"]
+        )
     for head, tensor in zip(metric.heads, heads.values(), strict=True):
         np.testing.assert_array_equal(numbers(head.kernel), tensor.ravel())
 
@@ -86,7 +90,10 @@ def test_heads_as_backbone():
         (lambda a: a.update({"head2/kernel": np.ones(3, "f4")}), r"\(384,\).*shape \(3,\)"),
         (lambda a: a.update({"head9/kernel": np.ones(3, "f4")}), r"head9/kernel.*no such array"),
         (lambda a: a["head1/kernel"].fill(np.nan), "NaN or infinity in head1/kernel"),
-        (lambda a: a["head1/kernel"].fill(-1), r"without negative weights.*head1/kernel down to -1"),
+        (
+            lambda a: a["head1/kernel"].fill(-1),
+            r"without negative weights.*head1/kernel down to -1",
+        ),
     ],
 )
 def test_wrong_arrays(tmp_path, change, message):

@@ -24,7 +24,9 @@ def _tensor(key, array):
     )  # fmt: skip
     arguments = storage + _literal(0) + _literal(array.shape) + _literal(strides)
     hooks = _global("collections", "OrderedDict") + b")R"
-    return _global("torch._utils", "_rebuild_tensor_v2") + b"(" + arguments + b"\x89" + hooks + b"tR"
+    return (
+        _global("torch._utils", "_rebuild_tensor_v2") + b"(" + arguments + b"\x89" + hooks + b"tR"
+    )
 
 
 def save(path, tensors, extra=b"", name="archive"):

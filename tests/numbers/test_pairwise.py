@@ -40,7 +40,9 @@ def test_matrix_of_two_sets(build, pictures, expected):
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 100])
-def test_batches_blocks_and_files_change_nothing(build, pictures, expected, batch_size, monkeypatch):
+def test_batches_blocks_and_files_change_nothing(
+    build, pictures, expected, batch_size, monkeypatch
+):
     monkeypatch.setattr(pairwise, "BLOCK_ROWS", 5)
     monkeypatch.setattr(pairwise, "BLOCK_COLUMNS", 1000)
     one_image = 4 * numbers(build().embed(pictures[:1])).size
@@ -51,7 +53,9 @@ def test_batches_blocks_and_files_change_nothing(build, pictures, expected, batc
         np.testing.assert_allclose(matrix, expected, atol=1e-6)
 
 
-def test_large_sets_go_through_a_file_that_is_gone_afterwards(build, pictures, tmp_path, monkeypatch):
+def test_large_sets_go_through_a_file_that_is_gone_afterwards(
+    build, pictures, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     written = []
     original = tempfile.TemporaryFile
@@ -86,7 +90,9 @@ def test_any_iterable_of_images_or_batches(build, pictures):
     for name, source in sources.items():
         received = lpips_tf.distance_matrix(metric, source(), batch_size=5)
         np.testing.assert_allclose(received, expected, atol=1e-6, err_msg=name)
-        assert lpips_tf.mean_pairwise_distance(metric, source(), batch_size=5) == pytest.approx(mean)
+        assert lpips_tf.mean_pairwise_distance(metric, source(), batch_size=5) == pytest.approx(
+            mean
+        )
 
 
 def test_one_image(build, pictures):

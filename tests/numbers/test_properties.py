@@ -52,7 +52,9 @@ def test_layers_add_up(build, net, seed, extra):
     x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
     distance, layers = build(net)(x, y, return_per_layer=True)
     assert len(layers) == (7 if net == "squeeze" else 5)
-    np.testing.assert_allclose(sum(numbers(layer) for layer in layers), numbers(distance), rtol=1e-6)
+    np.testing.assert_allclose(
+        sum(numbers(layer) for layer in layers), numbers(distance), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("lpips", [True, False])

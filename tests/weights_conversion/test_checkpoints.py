@@ -26,7 +26,8 @@ def backbone_tensors(net, prefix="features.", dtype="f4"):
 
 def head_tensors(net, name="lin{}.model.1.weight"):
     return {
-        name.format(i): rng.random((1, c, 1, 1)).astype("f4") for i, c in enumerate(HEAD_CHANNELS[net])
+        name.format(i): rng.random((1, c, 1, 1)).astype("f4")
+        for i, c in enumerate(HEAD_CHANNELS[net])
     }
 
 
@@ -41,7 +42,9 @@ def test_torchvision_state_dict(tmp_path, net, dtype):
     for key, name in BACKBONE_LAYERS[net].items():
         expected = tensors[f"features.{key}.weight"].transpose(2, 3, 1, 0).astype("f4")
         np.testing.assert_array_equal(arrays[f"{name}/kernel"], expected)
-        np.testing.assert_array_equal(arrays[f"{name}/bias"], tensors[f"features.{key}.bias"].astype("f4"))
+        np.testing.assert_array_equal(
+            arrays[f"{name}/bias"], tensors[f"features.{key}.bias"].astype("f4")
+        )
         assert arrays[f"{name}/kernel"].dtype == np.float32
 
 
@@ -74,7 +77,9 @@ def test_heads(tmp_path, net, name):
 
 
 def test_checkpoint_of_the_official_trainer_holds_both(tmp_path):
-    slices = {f"net.slice{i // 3 + 1}.{key}": None for i, key in enumerate(BACKBONE_LAYERS["squeeze"])}
+    slices = {
+        f"net.slice{i // 3 + 1}.{key}": None for i, key in enumerate(BACKBONE_LAYERS["squeeze"])
+    }
     backbone = {}
     for key in slices:
         backbone[f"{key}.weight"] = rng.normal(size=(2, 3, 1, 1)).astype("f4")
@@ -131,7 +136,13 @@ def test_real_squeezenet(net):
         assert sum(array.size for array in arrays.values()) == 722_496
 
 
-HOSTILE = [("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "load"), ("posix", "system")]
+HOSTILE = [
+    ("os", "system"),
+    ("builtins", "eval"),
+    ("torch", "load"),
+    ("numpy", "load"),
+    ("posix", "system"),
+]
 
 
 @pytest.mark.parametrize(("module", "function"), HOSTILE)
@@ -146,7 +157,9 @@ def test_hostile_zip_is_refused(tmp_path, module, function):
 
 def test_hostile_pickle_is_refused(tmp_path):
     path = tmp_path / "net.ckpt"
-    path.write_bytes(b"\x80\x02" + torch_files.call("os", "system", f"touch {tmp_path}/touched") + b"}.")
+    path.write_bytes(
+        b"\x80\x02" + torch_files.call("os", "system", f"touch {tmp_path}/touched") + b"}."
+    )
     with pytest.raises(ValueError, match=r"it asks for os\.system"):
         read_backbone(path)
     path.write_bytes(pickle.dumps({"AlexNet_0": np.array([print], object)}, 3))
@@ -219,7 +232,9 @@ def test_missing_file(tmp_path):
 def test_other_networks_are_named(tmp_path):
     tensors = {"layer1.0.conv1.weight": np.zeros((1, 1, 1, 1), "f4")}
     path = torch_files.save(tmp_path / "resnet.pth", tensors)
-    with pytest.raises(ValueError, match=r"alexnet, vgg16 or squeezenet1_1.*layer1\.0\.conv1\.weight"):
+    with pytest.raises(
+        ValueError, match=r"alexnet, vgg16 or squeezenet1_1.*layer1\.0\.conv1\.weight"
+    ):
         read_backbone(path)
     with pytest.raises(ValueError, match=r"LPIPS heads.*widths \(\)"):
         read_heads(path)

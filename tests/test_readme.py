@@ -1,0 +1,94 @@
+"""Every snippet and command of the README runs, and prints what the README says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch_files
+from conftest import ROOT
+from weights_conversion.checkpoints import HEAD_CHANNELS
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+# What `make` and `pip` do is tried by .ci/run, which consists of these commands.
+SETUP = {
+    "make demo", "make test", "make test EXTRAS=test,parity", "make test-backends", "make lint",
+    "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
+}  # fmt: skip
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with what the commands name."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder, picture in (("results", "noisy"), ("originals", "reference")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / f"examples/pictures/{picture}.png", tmp_path / folder / "cat.png")
+    heads = {
+        f"lin{i}.model.1.weight": np.ones((1, c, 1, 1), "f4")
+        for i, c in enumerate(HEAD_CHANNELS["alex"])
+    }
+    torch_files.save(tmp_path / "alex.pth", heads)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_same_text(printed, expected):
+    """The same words, and the same numbers but for rounding, which differs between processors."""
+    number = r"\d+\.\d+"
+    assert re.sub(number, "#", printed) == re.sub(number, "#", expected)
+    received = [float(n) for n in re.findall(number, printed)]
+    assert received == pytest.approx([float(n) for n in re.findall(number, expected)], abs=1.1e-3)
+
+
+def test_python(workplace, capsys):
+    names: dict = {}
+    snippets = [code for language, code in BLOCKS if language == "python"]
+    assert len(snippets) >= 4
+    for code in snippets:
+        exec(compile(code, "README.md", "exec"), names)
+    assert_same_text(capsys.readouterr().out, "tf.Tensor([0.1731537], shape=(1,), dtype=float32)\n")
+    assert names["maps"].shape == (8, 64, 64, 1)
+    assert names["embeddings"].shape == (8, 31872)
+    assert names["matrix"].shape == (8, 8)
+    above = names["matrix"][np.triu_indices(8, 1)]
+    assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
+
+
+def test_commands(workplace):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    commands = 0
+    for language, text in BLOCKS:
+        if language != "console":
+            continue
+        for call in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, expected = call.split("\n", 1)
+            done = subprocess.run(
+                command, shell=True, env=environment, capture_output=True, text=True, check=True
+            )
+            printed = done.stdout
+            if "weights_conversion" in command:  # what it says of PyTorch depends on the machine
+                printed = printed.splitlines(keepends=True)[-1]
+            assert_same_text(printed, expected)
+            commands += 1
+    assert commands >= 6
+
+
+def test_setup_commands_are_those_of_the_makefile_and_ci():
+    lines = [
+        re.sub(r"\s+#.*", "", line)
+        for language, text in BLOCKS if language == "sh" for line in text.splitlines()
+    ]  # fmt: skip
+    assert set(lines) == SETUP
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {line.split()[1] for line in lines if line.startswith("make")} <= targets
+
+
+def test_links():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
