@@ -23,12 +23,10 @@ class Compiled:
         self._graphs: dict[Any, Callable] = {}
 
     def __call__(self, *images, **options):
-        if keras.backend.backend() != "tensorflow":
+        if not runs_eagerly(*images):
             return self._function(*images, **options)
         import tensorflow as tf
 
-        if not tf.executing_eagerly():
-            return self._function(*images, **options)
         key = (*(image.dtype for image in images), *options.items())
         if key not in self._graphs:
             signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
@@ -36,6 +34,18 @@ class Compiled:
                 functools.partial(self._function, **options), input_signature=signature
             )
         return self._graphs[key](*images)
+
+
+def runs_eagerly(*tensors: Any) -> bool:
+    """Whether TensorFlow is the backend and computes at once: no graph is traced, no Keras model
+    is built from symbols.
+    """
+    symbols = any(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
+    if symbols or keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.executing_eagerly()
 
 
 def values(tensor: Any) -> np.ndarray | None:

@@ -2,19 +2,20 @@
 
     python scripts/benchmark.py [--update BENCHMARKS.md]
 
-Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow, or with
-KERAS_BACKEND=jax JAX; not an installed lpips_tf. Where PyTorch sees a GPU both sides run there, in float32 with
-and without TF32 and in bfloat16. Weights are random: the time does not depend on them.
+Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
+or with KERAS_BACKEND=jax JAX; not an installed lpips_tf. Where PyTorch sees a GPU both sides run
+there, in float32 with and without TF32 and in bfloat16. Weights are random: the time does not
+depend on them.
 
-Each figure is the median over rounds in which every side is called once, so that a machine whose speed
-drifts slows all of them. A ratio above 1 says how many times faster this project is.
+Each figure is the median over rounds in which every side is called once, so that a machine whose
+speed drifts slows all of them. A ratio above 1 says how many times faster this project is.
 """
 
 from __future__ import annotations
 
 import os
 
-# Before PyTorch and TensorFlow are imported: idle OpenMP threads that spin would slow the other side.
+# Before PyTorch is imported: its idle OpenMP threads would spin, and slow the other side.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -98,7 +99,7 @@ def our_metric(net: str, precision: str = "float32") -> lpips_tf.LPIPS:
 
 
 def our_call(net: str, images: np.ndarray, precision: str) -> Callable:
-    """This project's metric on the same images, as floats in [-1, 1] like those of the other side."""
+    """This project's metric on the same images, as floats in [-1, 1] like the other side's."""
     metric = our_metric(net, precision)
     in0, in1 = (keras.ops.convert_to_tensor(x.astype("float32") / 127.5 - 1) for x in images)
     if keras.backend.backend() == "jax":
@@ -169,7 +170,7 @@ def peak_flops(precision: str) -> float:
     compiled = _compile_layer(layer)
     theirs = torch.nn.Conv2d(channels, channels, 3, padding=1).requires_grad_(False)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    theirs = theirs.to(DEVICE, dtype=dtype, memory_format=torch.channels_last)
+    theirs = theirs.to(DEVICE, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     y = torch.ones((count, channels, side, side), device=DEVICE, dtype=dtype)
     y = y.contiguous(memory_format=torch.channels_last)
     times = medians({
@@ -273,7 +274,7 @@ def forward_tables() -> list[str]:
             share = convolution_flops(net, count, side) / (times["ours"] / 1e3) / peak
             rows.append(ratio_row(f"{net}, {count} pairs of {side}²", times, f"{share:.0%}"))
         parts.append(
-            f"Forward, {precision}; peak measured with a large convolution: {peak / 1e9:,.0f} GFLOP/s\n\n"
+            f"Forward, {precision}; peak (a large convolution): {peak / 1e9:,.0f} GFLOP/s\n\n"
             + table([*HEADER, "ours, share of peak"], rows)
         )
     set_precision("float32")
@@ -301,7 +302,7 @@ def other_table() -> str:
     }
     rows.append(ratio_row(f"alex, all pairs of {ALL_PAIRS} images of 64²", medians(pairs, 7)))
     for net in ("alex", "vgg"):
-        build = {
+        build: dict[str, Callable] = {
             "nchw": functools.partial(official.random_metric, net),
             "nhwc": lambda net=net: official.random_metric(net).to(
                 memory_format=torch.channels_last
@@ -347,7 +348,8 @@ def machine() -> str:
     backend = keras.backend.backend()
     versions = [f"{module.__name__} {module.__version__}" for module in (torch, keras)]
     versions.append(f"{backend} {__import__(backend).__version__}")
-    return f"{datetime.date.today()}, {device}, Python {platform.python_version()}, {', '.join(versions)}."
+    python = f"Python {platform.python_version()}"
+    return ", ".join([str(datetime.date.today()), device, python, *versions]) + "."
 
 
 def update(path: Path, name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What several tests need: the official answers, metrics that are built once, SqueezeNet's weights."""
+"""What several tests need: the official answers, metrics built once, SqueezeNet's weights."""
 
 import functools
 import os

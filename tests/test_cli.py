@@ -1,8 +1,10 @@
 """The command `lpips-tf`, as a person calls it."""
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -304,6 +306,22 @@ def test_help_does_not_wait_for_tensorflow(tmp_path):
         )  # fmt: skip
         assert "Usage" in done.stdout
         assert "keras" not in done.stderr
+
+
+def test_progress_bar_on_a_terminal(folder):
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [PROGRAM, "all-pairs", "d0", "--mean"], cwd=folder, stdout=subprocess.PIPE, stderr=end
+    ) as process:
+        os.close(end)
+        drawn = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+            while part := os.read(terminal, 4096):
+                drawn += part
+        assert process.stdout.read().startswith(b"mean: ")
+    os.close(terminal)
+    assert b"comparing" in drawn
+    assert b"6/6" in drawn
 
 
 def test_closed_pipe(folder):

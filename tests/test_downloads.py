@@ -27,7 +27,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802 (http.server's name)
+    def do_GET(self):
         self.server.requests += 1
         self.send_response(200 if self.server.content else 404)
         self.send_header("Content-Length", self.server.announced or len(self.server.content))

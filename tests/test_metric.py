@@ -1,5 +1,7 @@
 """LPIPS as TensorFlow and Keras use it, and what it says of bad input."""
 
+import subprocess
+import sys
 import warnings
 
 import keras
@@ -204,6 +206,26 @@ def test_bfloat16_computes_the_backbone_only(build, photos):
     distance = metric(*photos)
     assert distance.dtype == tf.float32
     np.testing.assert_allclose(distance, build()(*photos), rtol=0.01)
+
+
+def test_pairwise_takes_a_dataset(build, photos):
+    metric = build()
+    expected = lpips_tf.distance_matrix(metric, photos[0])
+    images = tf.data.Dataset.from_tensor_slices(photos[0])
+    for dataset in (images, images.batch(4)):
+        received = lpips_tf.distance_matrix(metric, dataset, batch_size=5)
+        np.testing.assert_allclose(received, expected, atol=1e-6)
+        mean = lpips_tf.mean_pairwise_distance(metric, dataset)
+        assert mean == pytest.approx(expected.sum() / 30, rel=1e-5)
+
+
+def test_import_is_light():
+    """Neither the command line's libraries nor data sets come with the metric."""
+    code = (
+        "import sys, lpips_tf; print({'typer', 'tensorflow_datasets', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 # Bad input

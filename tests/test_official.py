@@ -17,17 +17,17 @@ SIZES = {"alex": [(31, 31), (64, 47), (127, 200)], "vgg": [(16, 16), (33, 50), (
 CASES = [(net, size) for net, sizes in SIZES.items() for size in sizes]
 
 
-def same(net, folder, **options):
+def same(net, folder, value_range=(-1, 1), **options):
     """The official metric with random convolutions, and ours with the state dict that it saves."""
     import torch
 
     theirs = official.random_metric(net, **options)
     path = folder / "net.pth"
     torch.save(theirs.state_dict(), path)
+    heads = path if options.get("lpips", True) else None
     return theirs, lpips_tf.LPIPS(
-        net=net, backbone_weights=path, head_weights=path if options.get("lpips", True) else None,
-        **{k: v for k, v in options.items() if k in ("version", "lpips", "spatial")},
-    )  # fmt: skip
+        net=net, value_range=value_range, backbone_weights=path, head_weights=heads, **options
+    )
 
 
 def pictures(size, count=3):
@@ -76,14 +76,17 @@ def test_gradients(tmp_path, net, size):
     expected = y.grad.numpy().transpose(0, 2, 3, 1)
     x, y = (image.detach().numpy().transpose(0, 2, 3, 1) for image in (x, y))
     received = gradient(lambda image: ops.sum(ours(x, image)), np.ascontiguousarray(y))
-    assert np.abs(received - expected).max() <= 1e-3 * np.abs(expected).max()
+    differences = np.abs(received - expected) / np.abs(expected).max()
+    # Rounding decides where inputs of a max-pool or ReLU are almost equal; what lies in the
+    # receptive field of such a place differs more, the rest does not.
+    assert np.mean(differences <= 2e-5) >= 0.9
+    assert differences.max() <= 1e-2
 
 
 def test_normalize_is_value_range_of_zero_to_one(tmp_path):
     import torch
 
-    theirs, ours = same("alex", tmp_path)
-    ours.value_range = (0.0, 1.0)
+    theirs, ours = same("alex", tmp_path, value_range=(0, 1))
     x, y = (image / np.float32(255) for image in pictures((64, 64)))
     with torch.no_grad():
         tensors = (torch.from_numpy(image.transpose(0, 3, 1, 2).copy()) for image in (x, y))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch_files
 from conftest import ROOT
+
 from weights_conversion.checkpoints import HEAD_CHANNELS
 
 README = (ROOT / "README.md").read_text()

@@ -27,16 +27,9 @@ def backbone_state(net):
     return {key: np.ascontiguousarray(array, "f4") for key, array in state.items()}
 
 
-def head_state(net):
-    return {
-        f"lin{i}.model.1.weight": rng.random((1, c, 1, 1)).astype("f4")
-        for i, c in enumerate(HEAD_CHANNELS[net])
-    }
-
-
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
 def test_checkpoints_load_directly(tmp_path, net):
-    backbone, heads = backbone_state(net), head_state(net)
+    backbone, heads = backbone_state(net), torch_files.head_tensors(net)
     metric = lpips_tf.LPIPS(
         net,
         backbone_weights=str(torch_files.save(tmp_path / "net.pth", backbone)),
@@ -65,7 +58,7 @@ def test_heads_of_another_network():
 
 
 def test_heads_of_another_network_from_pytorch(tmp_path):
-    path = torch_files.save(tmp_path / "squeeze.pth", head_state("squeeze"))
+    path = torch_files.save(tmp_path / "squeeze.pth", torch_files.head_tensors("squeeze"))
     with pytest.raises(ValueError, match=r"net='vgg'.*squeeze\.pth.*net='squeeze'"):
         lpips_tf.LPIPS(net="vgg", head_weights=path)
 
@@ -79,7 +72,7 @@ def test_heads_of_another_version():
 
 def test_heads_as_backbone():
     path = weight_files.Path(lpips_tf.__file__).parent / "weights" / "alex_bapps_0.1.h5"
-    with pytest.raises(ValueError, match="Expected backbone weights.*with heads weights"):
+    with pytest.raises(ValueError, match=r"Expected backbone weights.*with heads weights"):
         lpips_tf.LPIPS(backbone_weights=path)
 
 

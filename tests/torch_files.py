@@ -1,8 +1,13 @@
-"""Checkpoints as `torch.save` writes them, without PyTorch: to try the reader where PyTorch is missing."""
+"""Checkpoints as `torch.save` writes them, made without PyTorch."""
 
 import pickle
 import zipfile
 
+import numpy as np
+
+from weights_conversion.checkpoints import BACKBONE_LAYERS, HEAD_CHANNELS
+
+rng = np.random.default_rng(0)
 STORAGES = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage", "i8": "LongStorage"}
 
 
@@ -45,3 +50,19 @@ def save(path, tensors, extra=b"", name="archive"):
 def call(module, function, argument):
     """The opcodes that call a function: what a hostile file holds."""
     return _global(module, function) + b"(" + _literal(argument) + b"tR0"
+
+
+def backbone_tensors(net, prefix="features.", dtype="f4"):
+    """A torchvision-like state dict with small random convolutions."""
+    tensors = {}
+    for key in BACKBONE_LAYERS[net]:
+        tensors[f"{prefix}{key}.weight"] = rng.normal(size=(4, 3, 2, 1)).astype(dtype)
+        tensors[f"{prefix}{key}.bias"] = rng.normal(size=4).astype(dtype)
+    return tensors
+
+
+def head_tensors(net, name="lin{}.model.1.weight"):
+    return {
+        name.format(i): rng.random((1, c, 1, 1)).astype("f4")
+        for i, c in enumerate(HEAD_CHANNELS[net])
+    }

@@ -100,7 +100,7 @@ def test_maps_average_to_the_distance_where_nothing_is_resized(golden):
 
 @pytest.mark.parametrize("net", NETS)
 def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
-    """Where features vanish or images are equal the official gradient is NaN or undefined; here never."""
+    """Also where features vanish, which makes the official gradient NaN."""
     side = LEAST[net] + 5
     for value in (-1.0, 0.0, 1.0):
         x = np.full((1, side, side, 3), value, "float32")

@@ -8,27 +8,12 @@ import numpy as np
 import pytest
 import torch_files
 from conftest import NETS, SQUEEZENET
+from torch_files import backbone_tensors, head_tensors
 
 from weights_conversion import read_backbone, read_heads
 from weights_conversion.checkpoints import BACKBONE_LAYERS, HEAD_CHANNELS
 
 rng = np.random.default_rng(0)
-
-
-def backbone_tensors(net, prefix="features.", dtype="f4"):
-    """A torchvision-like state dict with small random convolutions."""
-    tensors = {}
-    for key in BACKBONE_LAYERS[net]:
-        tensors[f"{prefix}{key}.weight"] = rng.normal(size=(4, 3, 2, 1)).astype(dtype)
-        tensors[f"{prefix}{key}.bias"] = rng.normal(size=4).astype(dtype)
-    return tensors
-
-
-def head_tensors(net, name="lin{}.model.1.weight"):
-    return {
-        name.format(i): rng.random((1, c, 1, 1)).astype("f4")
-        for i, c in enumerate(HEAD_CHANNELS[net])
-    }
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])

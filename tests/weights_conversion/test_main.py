@@ -1,0 +1,121 @@
+"""The command `python -m weights_conversion`."""
+
+import hashlib
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch_files
+from test_weights import backbone_state
+from torch_files import head_tensors
+
+import weights_conversion
+from lpips_tf import weight_files
+from weights_conversion import __main__ as command
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs the command in this process: exit code or message, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["weights_conversion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
+def test_backbone(run, tmp_path, net):
+    state = backbone_state(net)
+    checkpoint, output = torch_files.save(tmp_path / "net.pth", state), tmp_path / "net.h5"
+    code, out, _ = run("backbone", checkpoint, "-o", output, "--license", "mine")
+    assert code in (0, None)
+    assert f"{output}: backbone of {net}, " in out
+    assert out.endswith("written\n")
+    weights = weight_files.read(output)
+    assert (weights.kind, weights.network, weights.version) == ("backbone", net, "")
+    assert (weights.source, weights.license) == ("net.pth", "mine")
+    assert weights.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
+
+def test_heads(run, tmp_path):
+    checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
+    arguments = ("heads", checkpoint, "-o", tmp_path / "a.h5", "--version", "0.0", "--source", "us")
+    code, out, _ = run(*arguments)
+    assert code in (0, None)
+    assert "heads of alex, 1,152 numbers, written" in out
+    weights = weight_files.read(tmp_path / "a.h5")
+    assert (weights.kind, weights.version, weights.source) == ("heads", "0.0", "us")
+    _, out, _ = run(*arguments)
+    assert "1,152 numbers, unchanged" in out
+
+
+def test_difference_from_pytorch_is_printed_per_layer(run, tmp_path):
+    pytest.importorskip("torch")
+    checkpoint = torch_files.save(tmp_path / "net.pth", backbone_state("squeeze"))
+    _, out, err = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
+    assert "largest difference from PyTorch" in out
+    differences = [float(line.split(": ")[1]) for line in out.splitlines() if "  tap" in line]
+    assert len(differences) == 7
+    assert max(differences) < 1e-5
+    assert err == ""
+
+
+def test_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
+    """The comparison can fail: a kernel that is turned gives other features."""
+    pytest.importorskip("torch")
+    read = weight_files.read
+
+    def read_turned(path):
+        weights = read(path)
+        name = "fire9_expand3x3/kernel"
+        turned = {name: np.ascontiguousarray(weights.arrays[name][::-1])}
+        return weight_files.dataclasses.replace(weights, arrays=dict(weights.arrays) | turned)
+
+    checkpoint = torch_files.save(tmp_path / "net.pth", backbone_state("squeeze"))
+    monkeypatch.setattr(weight_files, "read", read_turned)
+    code, _, _ = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
+    assert "nothing was written" in code
+    assert not (tmp_path / "net.h5").exists()
+
+
+def test_without_pytorch(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "weights_conversion.proof", raising=False)
+    monkeypatch.delattr(weights_conversion, "proof", raising=False)
+    checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
+    code, out, err = run("heads", checkpoint, "-o", tmp_path / "a.h5", "--version", "0.1")
+    assert code in (0, None)
+    assert "Not compared with PyTorch, which is not installed" in err
+    assert "written" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["backbone", "none.pth", "-o", "a.h5"], r"There is none at none\.pth"),
+        (["backbone", "text.pth", "-o", "a.h5"], r"Cannot read text\.pth"),
+        (["heads", "heads.pth", "-o", "no/a.h5", "--version", "0.1"], r"Cannot write no/a\.h5"),
+        (["backbone", "heads.pth", "-o", "a.h5"], "alexnet, vgg16 or"),
+    ],
+)
+def test_what_fails_is_one_line(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.pth").write_text("hello")
+    torch_files.save(tmp_path / "heads.pth", head_tensors("alex"))
+    code, _, _ = run(*arguments)
+    assert code.startswith("weights_conversion: ")
+    assert "\n" not in code
+    assert re.search(message, code)
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_wrong_usage(run, tmp_path):
+    checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
+    code, _, err = run("heads", checkpoint, "-o", tmp_path / "a.h5", "--version", "1")
+    assert code == 2
+    assert "Expected 0.1 or 0.0. Received: 1" in err
