@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +30,7 @@ class Compiled:
         if key not in self._graphs:
             signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
             self._graphs[key] = tf.function(
-                functools.partial(self._function, **options), input_signature=signature
+                lambda *images: self._function(*images, **options), input_signature=signature
             )
         return self._graphs[key](*images)
 
@@ -67,9 +66,8 @@ def resize_bilinear(maps: Any, size: tuple) -> Any:
     """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
     `align_corners=False`.
     """
-    if (
-        keras.backend.backend() == "tensorflow"
-    ):  # Keras' own resize refuses sizes that are known only when a graph runs
+    # Keras' own resize refuses sizes that are known only when a graph runs.
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         return tf.image.resize(maps, size, method="bilinear")

@@ -15,19 +15,18 @@ class Head(keras.layers.Layer):
     channel (`NetLinLayer` in lpips.py). It computes in float32 whatever the dtype policy.
 
     Args:
-        channels: number of channels C.
+        channels: number of channels C; the weights are random and non-negative until loaded.
         dropout: share of the squared differences that training drops. Like Keras'
             BatchNormalization, a head that is frozen (`trainable=False`) behaves as in inference.
-        initializer: of the weights; by default random and non-negative.
     """
 
-    def __init__(self, channels, dropout=0.5, initializer=None, **kwargs):
+    def __init__(self, channels, dropout=0.5, **kwargs):
         super().__init__(**(kwargs | {"dtype": "float32"}))
         self.channels = channels
         self.dropout = keras.layers.Dropout(dropout, dtype="float32")
         self.kernel = self.add_weight(
             shape=(channels,),
-            initializer=initializer or keras.initializers.RandomUniform(0, channels**-0.5),
+            initializer=keras.initializers.RandomUniform(0, channels**-0.5),
             constraint=keras.constraints.NonNeg(),
             name="kernel",
         )

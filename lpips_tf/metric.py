@@ -4,8 +4,8 @@ model.
 
 from __future__ import annotations
 
+import inspect
 import os
-import warnings
 from typing import Any, NamedTuple
 
 import keras
@@ -13,8 +13,9 @@ import numpy as np
 from keras import ops
 
 from lpips_tf import backbones, weights
-from lpips_tf.backend import Compiled, resize_bilinear, runs_eagerly, values
+from lpips_tf.backend import Compiled, resize_bilinear, runs_eagerly
 from lpips_tf.heads import Head
+from lpips_tf.inputs import as_array, check_images, check_range, check_same_shape, is_uint8
 
 EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
 
@@ -151,13 +152,8 @@ class LPIPS(keras.Model):
                 uint8 nor floating.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
-        in0, in1 = _as_array(in0), _as_array(in1)
-        self._check_images(in0=in0, in1=in1)
-        if any(a != b and None not in (a, b) for a, b in zip(in0.shape, in1.shape, strict=True)):
-            raise ValueError(
-                "Expected in0 and in1 to have the same shape. "
-                f"Received: in0.shape={tuple(in0.shape)}, in1.shape={tuple(in1.shape)}"
-            )
+        in0, in1 = self._checked(in0=in0, in1=in1)
+        check_same_shape(in0, in1)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1):
             # All that Keras would find out is whether to drop; it takes half a millisecond to.
@@ -166,7 +162,7 @@ class LPIPS(keras.Model):
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
     def call(self, in0, in1, return_per_layer=False, training=None):
-        drop = any(head.drops(training) for head in self.heads)
+        drop = tuple(head.drops(training) for head in self.heads)
         distance, layers = self._compiled_distance(in0, in1, drop=drop)
         return (distance, layers) if return_per_layer else distance
 
@@ -186,19 +182,18 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        images = _as_array(images)
-        self._check_images(images=images)
+        (images,) = self._checked(images=images)
         return self._compiled_embedding(ops.convert_to_tensor(images))
 
-    def _distance(self, in0, in1, drop=False):
+    def _distance(self, in0, in1, drop):
         size = ops.shape(in0)[1:3]
         layers = []
         for i, (features0, features1) in enumerate(
             zip(self._features(in0), self._features(in1), strict=True)
         ):
             differences = ops.square(features0 - features1)
-            if drop:
-                differences = self.heads[i].dropout(differences, training=self.heads[i].trainable)
+            if any(drop[i : i + 1]):
+                differences = self.heads[i].dropout(differences, training=True)
             if not self.spatial:  # averaging first leaves the head less to do; both are linear
                 differences = ops.mean(differences, axis=(1, 2))
             layer = self.heads[i](differences) if self.lpips else ops.sum(differences, axis=-1)
@@ -233,78 +228,32 @@ class LPIPS(keras.Model):
         Step by step as the official code rounds (`im2tensor`, `ScalingLayer`): other last bits
         choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
         """
-        is_uint8 = keras.backend.standardize_dtype(images.dtype) == "uint8"
-        low, high = (0, 255) if is_uint8 else self.value_range
+        low, high = (0, 255) if is_uint8(images) else self.value_range
         images = ops.cast(images, "float32")
         if (low, high) != (-1, 1):
             half = (high - low) / 2
             images = ops.subtract(ops.divide(images, half), 1 + low / half)
         return images if self.version == "0.0" else ops.divide(ops.subtract(images, SHIFT), SCALE)
 
-    def _check_images(self, **images):
+    def _checked(self, **images):
+        """The images as arrays, after a look at their shapes, dtypes and once at their range."""
         if self._missing_weights is not None:
             raise self._missing_weights
+        arrays = {name: as_array(image) for name, image in images.items()}
         least = NETWORKS[self.net].least_side
-        for name, image in images.items():
-            shape, dtype = tuple(image.shape), keras.backend.standardize_dtype(image.dtype)
-            if len(shape) != 4 or shape[3] not in (3, None):
-                raise ValueError(
-                    "Expected RGB images of shape (N, H, W, 3), channels last. "
-                    f"Received: {name}.shape={shape}"
-                )
-            if shape[0] == 0:
-                raise ValueError(f"Expected at least one image. Received: {name}.shape={shape}")
-            if any(side is not None and side < least for side in shape[1:3]):
-                raise ValueError(
-                    f"Expected images of at least {least}x{least} pixels for net={self.net!r}. "
-                    f"Received: {name}.shape={shape}"
-                )
-            if dtype != "uint8" and "float" not in dtype:
-                raise ValueError(
-                    "Expected images of dtype uint8 (0 to 255), or floats in "
-                    f"value_range={self.value_range}. Received: {name}.dtype={dtype}"
-                )
-        if not self._range_checked:
-            self._check_range(images)
-
-    def _check_range(self, images):
-        """Warns, once in a metric's life, of images that do not seem to span `value_range`."""
-        for name, image in images.items():
-            if keras.backend.standardize_dtype(image.dtype) == "uint8":
-                continue
-            numbers = values(image)
-            if numbers is None or not numbers.size:
-                return  # traced: the numbers come later
-            self._range_checked = True
-            if advice := _range_advice(
-                float(numbers.min()), float(numbers.max()), *self.value_range
-            ):
-                warnings.warn(
-                    f"{name} spans {numbers.min():.4g} to {numbers.max():.4g}, "
-                    f"but value_range={self.value_range}. {advice}",
-                    stacklevel=4,
-                )
-                return
+        for name, array in arrays.items():
+            check_images(name, array, self.net, least, self.value_range)
+            if not self._range_checked:
+                self._range_checked = check_range(name, array, self.value_range, stacklevel=3)
+        return arrays.values()
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
         self._missing_weights = None
 
     def get_config(self):
-        names = (
-            "net",
-            "version",
-            "lpips",
-            "spatial",
-            "value_range",
-            "backbone_weights",
-            "head_weights",
-            "dropout",
-            "name",
-        )
-        return {name: getattr(self, name) for name in names} | {
-            "dtype": super().get_config()["dtype"]
-        }
+        config = {name: getattr(self, name) for name in inspect.signature(LPIPS).parameters}
+        return config | {"dtype": super().get_config()["dtype"]}
 
     @classmethod
     def from_config(cls, config):
@@ -312,12 +261,10 @@ class LPIPS(keras.Model):
             return cls(**config)
         except OSError as error:
             # A saved model carries its weights, and may be loaded where the files that they came
-            # from are missing.
+            # from are missing. Until its weights are loaded, the metric raises the error.
             metric = cls(**(config | {"backbone_weights": None, "head_weights": None}))
-            metric.backbone_weights, metric.head_weights = (
-                config["backbone_weights"],
-                config["head_weights"],
-            )
+            metric.backbone_weights = config["backbone_weights"]
+            metric.head_weights = config["head_weights"]
             metric._missing_weights = error
             return metric
 
@@ -331,13 +278,6 @@ def _unit_normalize(features):
     squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
     norms = ops.sqrt(ops.maximum(squares, 1e-36))
     return features * ops.reciprocal(norms + EPSILON)
-
-
-def _as_array(images):
-    """What comes in as it is if it has a shape and a dtype (arrays, tensors, symbols), else as a
-    NumPy array.
-    """
-    return images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
 
 
 def _check_choice(name, value, choices):
@@ -362,12 +302,3 @@ def _checked_range(value_range) -> tuple[float, float]:
 
 def _plain_path(source):
     return source if source is None else os.fspath(source)
-
-
-def _range_advice(least, most, low, high) -> str:
-    slack = 0.1 * (high - low)  # networks overshoot a little
-    if least < low - slack or most > high + slack:
-        return "Pass value_range, or images of dtype uint8."
-    if (low, high) == (-1, 1) and least >= 0 and 0.5 < most <= 1:
-        return "If these images lie in [0, 1], pass value_range=(0, 1)."
-    return ""

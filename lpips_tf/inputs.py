@@ -1,0 +1,80 @@
+"""What a metric says of the images that it is given, before it computes anything."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from lpips_tf.backend import values
+
+Range = tuple[float, float]
+
+
+def as_array(images: Any) -> Any:
+    """Arrays, tensors and symbols as they are, all else as a NumPy array."""
+    return images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
+
+
+def is_uint8(images: Any) -> bool:
+    return keras.backend.standardize_dtype(images.dtype) == "uint8"
+
+
+def check_images(name: str, images: Any, net: str, least_side: int, value_range: Range) -> None:
+    """Checks what is known of a batch of images: its dtype, and its shape as far as it is static.
+
+    Raises:
+        ValueError: `images` are not (N, H, W, 3) with N of at least 1 and H and W of at least
+            `least_side`, or neither uint8 nor floating.
+    """
+    shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
+    if len(shape) != 4 or shape[3] not in (3, None):
+        expected = "RGB images of shape (N, H, W, 3), channels last"
+    elif shape[0] == 0:
+        expected = "at least one image"
+    elif any(side is not None and side < least_side for side in shape[1:3]):
+        expected = f"images of at least {least_side}x{least_side} pixels for net={net!r}"
+    elif dtype != "uint8" and "float" not in dtype:
+        expected = f"images of dtype uint8 (0 to 255), or floats in value_range={value_range}"
+        raise ValueError(f"Expected {expected}. Received: {name}.dtype={dtype}")
+    else:
+        return
+    raise ValueError(f"Expected {expected}. Received: {name}.shape={shape}")
+
+
+def check_same_shape(in0: Any, in1: Any) -> None:
+    """Raises ValueError where the shapes differ, as far as they are static."""
+    if any(a != b and None not in (a, b) for a, b in zip(in0.shape, in1.shape, strict=True)):
+        raise ValueError(
+            "Expected in0 and in1 to have the same shape. "
+            f"Received: in0.shape={tuple(in0.shape)}, in1.shape={tuple(in1.shape)}"
+        )
+
+
+def check_range(name: str, images: Any, value_range: Range, stacklevel: int) -> bool:
+    """Warns of float images that do not seem to span `value_range`.
+
+    Returns:
+        Whether there was anything to look at: False for uint8, and while a graph is traced.
+    """
+    numbers = None if is_uint8(images) else values(images)
+    if numbers is None:
+        return False
+    least, most = float(numbers.min()), float(numbers.max())
+    if advice := _range_advice(least, most, *value_range):
+        warnings.warn(
+            f"{name} spans {least:.4g} to {most:.4g}, but value_range={value_range}. {advice}",
+            stacklevel=stacklevel + 1,
+        )
+    return True
+
+
+def _range_advice(least: float, most: float, low: float, high: float) -> str:
+    slack = 0.1 * (high - low)  # networks overshoot a little
+    if least < low - slack or most > high + slack:
+        return "Pass value_range, or images of dtype uint8."
+    if (low, high) == (-1, 1) and least >= 0 and 0.5 < most <= 1:
+        return "If these images lie in [0, 1], pass value_range=(0, 1)."
+    return ""
