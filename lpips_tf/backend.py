@@ -30,7 +30,9 @@ class Compiled:
         if key not in self._graphs:
             signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
             self._graphs[key] = tf.function(
-                lambda *images: self._function(*images, **options), input_signature=signature
+                lambda *images: self._function(*images, **options),
+                input_signature=signature,
+                autograph=False,
             )
         return self._graphs[key](*images)
 
