@@ -49,6 +49,39 @@ def runs_eagerly(*tensors: Any) -> bool:
     return tf.executing_eagerly()
 
 
+def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:
+    """The images, with a check of what is unknown of their shapes until the graph runs.
+
+    Other backends know all shapes when they trace. TensorFlow's kernels would broadcast one batch
+    to another, and end the process where an image is too small to pool.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs.
+    """
+    if keras.backend.backend() != "tensorflow" or isinstance(in0, keras.KerasTensor):
+        return in0, in1
+    import tensorflow as tf
+
+    if not (in0.shape.is_fully_defined() and in1.shape.is_fully_defined()):
+        shape0, shape1 = tf.shape(in0), tf.shape(in1)
+        conditions = [
+            tf.Assert(
+                tf.reduce_all(tf.equal(shape0, shape1)),
+                ["Expected in0 and in1 to have the same shape. Received:", shape0, shape1],
+            ),
+            tf.Assert(
+                tf.reduce_all(shape0[1:3] >= least_side) & (shape0[0] > 0),
+                [
+                    f"Expected images of at least {least_side}x{least_side} pixels. Received:",
+                    shape0,
+                ],
+            ),
+        ]
+        with tf.control_dependencies(conditions):
+            in0, in1 = tf.identity(in0), tf.identity(in1)
+    return in0, in1
+
+
 def values(tensor: Any) -> np.ndarray | None:
     """The numbers in a tensor or array, or None while a graph is being traced, when it has none."""
     if isinstance(tensor, np.ndarray):

@@ -36,42 +36,44 @@ def squeezenet() -> Path:
     kept = home() / "squeeze_imagenet.h5"
     if _intact(kept):
         return kept
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".download-") as folder:
-            checkpoint = _fetch(folder)
-            network, arrays = weights_conversion.read_backbone(checkpoint)
-            weight_files.write(
-                kept,
-                weight_files.Weights(
-                    kind="backbone",
-                    network=network,
-                    arrays=arrays,
-                    source=SQUEEZENET_URL,
-                    source_sha256=SQUEEZENET_SHA256,
-                    license="BSD-3-Clause (torchvision)",
-                ),
-            )
-    except PermissionError as error:
-        raise PermissionError(
-            f"Cannot keep SqueezeNet's weights in {kept.parent}: {error.strerror or error}. "
-            "Set LPIPS_TF_HOME to a folder that can be written to."
-        ) from error
+    with _working_folder() as folder:
+        network, arrays = weights_conversion.read_backbone(_fetch(folder))
+        weights = weight_files.Weights(
+            kind="backbone",
+            network=network,
+            arrays=arrays,
+            source=SQUEEZENET_URL,
+            source_sha256=SQUEEZENET_SHA256,
+            license="BSD-3-Clause (torchvision)",
+        )
+        weight_files.write(kept, weights)
     return kept
 
 
-def _intact(path: Path) -> bool:
-    """Whether `path` is a readable weight file; a damaged one is as good as none, it is fetched
-    again.
-    """
+def _working_folder() -> tempfile.TemporaryDirectory:
     try:
-        return bool(weight_files.read(path).arrays)
+        home().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=home(), prefix=".download-")
+    except OSError as error:
+        raise type(error)(
+            f"Cannot keep SqueezeNet's weights in {home()}: {error.strerror}. "
+            "Set LPIPS_TF_HOME to a folder that can be written to."
+        ) from error
+
+
+def _intact(path: Path) -> bool:
+    """Whether `path` is what it should be; a damaged file is as good as none, and fetched again."""
+    try:
+        weights = weight_files.read(path)
+        return (weights.kind, weights.network) == ("backbone", "squeeze")
     except (OSError, ValueError):
         return False
 
 
 def _fetch(folder: str) -> str:
-    with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress bar on standard output
+    # Keras draws its progress bar on standard output; it belongs on the terminal, or nowhere.
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (closed below)
+    with nowhere, contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else nowhere):
         try:
             return keras.utils.get_file(
                 Path(SQUEEZENET_URL).name,
@@ -85,8 +87,9 @@ def _fetch(folder: str) -> str:
             Exception
         ) as error:  # get_file raises plain Exception, ValueError, or what urllib does
             raise OSError(
-                f"Cannot download SqueezeNet's weights: {str(error).strip()} "
+                f"Cannot download SqueezeNet's weights: {str(error).strip().rstrip('.')}. "
                 f"Expected {SQUEEZENET_URL} with sha256 {SQUEEZENET_SHA256}. "
                 "Without a network, fetch that file elsewhere and pass its path: "
-                'LPIPS(net="squeeze", backbone_weights="….pth").'
+                'LPIPS(net="squeeze", backbone_weights=FILE); or keep it for all programs: '
+                f"python -m weights_conversion backbone FILE -o {home() / 'squeeze_imagenet.h5'}"
             ) from error

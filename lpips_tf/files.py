@@ -24,8 +24,9 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(f"Expected a file to write to. Received a folder: {path}")
     try:
+        target = path.resolve()  # a link stays a link, to the new content
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=target.parent
         )
     except OSError as error:
         raise type(error)(f"Cannot write {path}: {error.strerror}") from error
@@ -34,7 +35,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private; an ordinary file is not
-        temporary.replace(path)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -24,9 +24,9 @@ _DAMAGED = (
 def load(path: str | os.PathLike) -> np.ndarray:
     """Reads an image file that Pillow knows as RGB.
 
-    Grey, palette and CMYK images are converted, 16-bit grey ones scaled to 8 bits, the orientation
-    that a camera noted (EXIF) is applied, and transparent images are laid over white, with a
-    warning. Of several frames the first counts.
+    Grey, palette and CMYK images are converted, 16-bit grey ones scaled to 8 bits (of 16-bit
+    colours Pillow keeps the upper byte), the orientation that a camera noted (EXIF) is applied, and
+    transparent images are laid over white, with a warning. Of several frames the first counts.
 
     Returns:
         (H, W, 3) uint8.
@@ -90,6 +90,8 @@ def _opened(path) -> Image.Image:
         raise FileNotFoundError(f"Expected an image file. There is none at {path}")
     if path.is_dir():
         raise IsADirectoryError(f"Expected an image file. Received a folder: {path}")
+    if not path.is_file():
+        raise OSError(f"Expected an image file. Received a pipe or device: {path}")
     try:
         return Image.open(path)
     except UnidentifiedImageError as error:

@@ -29,6 +29,11 @@ def check_images(name: str, images: Any, net: str, least_side: int, value_range:
         ValueError: `images` are not (N, H, W, 3) with N of at least 1 and H and W of at least
             `least_side`, or neither uint8 nor floating.
     """
+    if getattr(images.shape, "rank", 4) is None:  # TensorFlow, while a graph is traced
+        raise ValueError(
+            "Expected images of known rank, (N, H, W, 3). "
+            f"Received: {name} of unknown shape; tf.ensure_shape tells it"
+        )
     shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or shape[3] not in (3, None):
         expected = "RGB images of shape (N, H, W, 3), channels last"
@@ -53,28 +58,30 @@ def check_same_shape(in0: Any, in1: Any) -> None:
         )
 
 
-def check_range(name: str, images: Any, value_range: Range, stacklevel: int) -> bool:
+def check_range(name: str, images: Any, value_range: Range, stacklevel: int) -> tuple[bool, bool]:
     """Warns of float images that do not seem to span `value_range`.
 
     Returns:
-        Whether there was anything to look at: False for uint8, and while a graph is traced.
+        Whether there was anything to look at (not uint8, no traced graph), and whether it warned.
     """
     numbers = None if is_uint8(images) else values(images)
     if numbers is None:
-        return False
+        return False, False
     least, most = float(numbers.min()), float(numbers.max())
     if advice := _range_advice(least, most, *value_range):
         warnings.warn(
             f"{name} spans {least:.4g} to {most:.4g}, but value_range={value_range}. {advice}",
             stacklevel=stacklevel + 1,
         )
-    return True
+    return True, bool(advice)
 
 
 def _range_advice(least: float, most: float, low: float, high: float) -> str:
     slack = 0.1 * (high - low)  # networks overshoot a little
     if least < low - slack or most > high + slack:
         return "Pass value_range, or images of dtype uint8."
-    if (low, high) == (-1, 1) and least >= 0 and 0.5 < most <= 1:
+    if (low, high) == (-1, 1) and 0 <= least < most and 0.5 < most <= 1:
         return "If these images lie in [0, 1], pass value_range=(0, 1)."
+    if high - low >= 100 and -1 <= least < most <= 1:
+        return "If these images lie in [-1, 1] or [0, 1], pass that as value_range."
     return ""

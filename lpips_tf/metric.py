@@ -13,11 +13,19 @@ import numpy as np
 from keras import ops
 
 from lpips_tf import backbones, weights
-from lpips_tf.backend import Compiled, resize_bilinear, runs_eagerly
+from lpips_tf.backend import (
+    Compiled,
+    checked_in_graph,
+    resize_bilinear,
+    runs_eagerly,
+    values,
+)
 from lpips_tf.heads import Head
 from lpips_tf.inputs import as_array, check_images, check_range, check_same_shape, is_uint8
 
 EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
+
+RANGE_CHECKS = 20  # arrays whose range is looked at; later calls are spared the time
 
 # What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
 # them by.
@@ -130,7 +138,7 @@ class LPIPS(keras.Model):
         self._compiled_distance = Compiled(self._distance)
         self._compiled_embedding = Compiled(self._embedding)
         self._missing_weights: OSError | None = None
-        self._range_checked = False
+        self._range_checks = RANGE_CHECKS
 
     def __call__(self, in0, in1, return_per_layer=False, training=None):
         """The distance of each pair of images; symmetric, and exactly 0 for equal images.
@@ -159,6 +167,8 @@ class LPIPS(keras.Model):
             # All that Keras would find out is whether to drop; it takes half a millisecond to.
             in0, in1 = ops.convert_to_tensor(in0), ops.convert_to_tensor(in1)
             return self.call(in0, in1, return_per_layer)
+        if not runs_eagerly(in0, in1):
+            in0, in1 = checked_in_graph(in0, in1, self.least_side)
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
     def call(self, in0, in1, return_per_layer=False, training=None):
@@ -183,10 +193,18 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         (images,) = self._checked(images=images)
+        for head in self.heads:
+            kernel = values(head.kernel.value)
+            if kernel is not None and kernel.min() < 0:
+                raise ValueError(
+                    "Expected heads without negative weights, or there is no embedding. "
+                    f"Received: {head.name} down to {kernel.min()}"
+                )
         return self._compiled_embedding(ops.convert_to_tensor(images))
 
     def _distance(self, in0, in1, drop):
         size = ops.shape(in0)[1:3]
+        valid = _nan_unless_finite(in0) * _nan_unless_finite(in1)
         layers = []
         for i, (features0, features1) in enumerate(
             zip(self._features(in0), self._features(in1), strict=True)
@@ -199,20 +217,18 @@ class LPIPS(keras.Model):
             layer = self.heads[i](differences) if self.lpips else ops.sum(differences, axis=-1)
             if self.spatial:
                 layer = resize_bilinear(layer[..., None], size)
-            layers.append(layer)
+            layers.append(layer * ops.reshape(valid, (-1, 1, 1, 1) if self.spatial else (-1,)))
         return sum(layers[1:], start=layers[0]), layers
 
     def _embedding(self, images):
         parts = []
+        valid = ops.reshape(_nan_unless_finite(images), (-1, 1, 1, 1))
         for i, features in enumerate(self._features(images)):
             count, height, width, channels = ops.shape(features)
             positions = ops.cast(height * width, "float32")
             weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
-            parts.append(
-                ops.reshape(
-                    features * ops.sqrt(weight / positions), (count, height * width * channels)
-                )
-            )
+            scaled = features * (valid * ops.sqrt(weight / positions))
+            parts.append(ops.reshape(scaled, (count, height * width * channels)))
         return ops.concatenate(parts, axis=1)
 
     def _features(self, images):
@@ -236,16 +252,21 @@ class LPIPS(keras.Model):
         return images if self.version == "0.0" else ops.divide(ops.subtract(images, SHIFT), SCALE)
 
     def _checked(self, **images):
-        """The images as arrays, after a look at their shapes, dtypes and once at their range."""
+        """The images as arrays, after a look at their shapes, dtypes and at first their range."""
         if self._missing_weights is not None:
             raise self._missing_weights
         arrays = {name: as_array(image) for name, image in images.items()}
-        least = NETWORKS[self.net].least_side
         for name, array in arrays.items():
-            check_images(name, array, self.net, least, self.value_range)
-            if not self._range_checked:
-                self._range_checked = check_range(name, array, self.value_range, stacklevel=3)
+            check_images(name, array, self.net, self.least_side, self.value_range)
+            if self._range_checks > 0:
+                looked, told = check_range(name, array, self.value_range, stacklevel=3)
+                self._range_checks = 0 if told else self._range_checks - looked
         return arrays.values()
+
+    @property
+    def least_side(self) -> int:
+        """The smallest height and width in pixels that the network takes."""
+        return NETWORKS[self.net].least_side
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
@@ -267,6 +288,17 @@ class LPIPS(keras.Model):
             metric.head_weights = config["head_weights"]
             metric._missing_weights = error
             return metric
+
+
+def _nan_unless_finite(images):
+    """For each image 1, or NaN if a pixel is NaN or infinite.
+
+    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and a diverged model would look well.
+    """
+    if is_uint8(images):
+        return ops.ones(1)
+    sums = ops.sum(ops.cast(images, "float32"), axis=(1, 2, 3))
+    return ops.where(ops.isfinite(sums), 1.0, float("nan"))
 
 
 def _unit_normalize(features):

@@ -8,7 +8,7 @@ norms alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -108,48 +108,46 @@ class _Batches:
         self.image_shape = image_shape
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for batch in self._slices() if _is_sequence(self._images) else self._groups():
-            shape = batch.shape[1:]
+        for batch in self._slices() if hasattr(self._images, "shape") else self._groups():
+            shape = tuple(batch.shape[1:])
             if shape != (self.image_shape or shape):
-                raise ValueError(
-                    f"Expected images of one size. Received: {self.image_shape} and {shape}"
-                )
+                raise _two_sizes(self.image_shape, shape)
             self.image_shape = shape
             yield batch
 
     def _slices(self):
         for i in range(0, len(self._images), self._batch_size):
-            images = self._images[i : i + self._batch_size]
-            if hasattr(images, "shape"):
-                yield images
-            else:
-                yield from self._stacked(images)
+            yield self._images[i : i + self._batch_size]
 
     def _groups(self):
         """What an iterable gives: batches as they are, single images collected."""
         waiting: list[np.ndarray] = []
         for element in self._images:
-            if len(element.shape) == 4:
+            rank = len(element.shape) if hasattr(element, "shape") else None
+            if rank not in (3, 4):
+                raise ValueError(
+                    "Expected images (H, W, 3) or batches (N, H, W, 3). Received: "
+                    + (f"shape {tuple(element.shape)}" if rank is not None else repr(type(element)))
+                )
+            if rank == 4:
                 yield element
             else:
                 waiting.append(element)
             if len(waiting) == self._batch_size:
-                yield from self._stacked(waiting)
+                yield self._stacked(waiting)
                 waiting = []
         if waiting:
-            yield from self._stacked(waiting)
+            yield self._stacked(waiting)
 
     def _stacked(self, images):
         arrays = [keras.ops.convert_to_numpy(image) for image in images]
         if shapes := sorted({array.shape for array in arrays} - {arrays[0].shape}):
-            raise ValueError(
-                f"Expected images of one size. Received: {arrays[0].shape} and {shapes[0]}"
-            )
-        yield np.stack(arrays)
+            raise _two_sizes(arrays[0].shape, shapes[0])
+        return np.stack(arrays)
 
 
-def _is_sequence(images: Any) -> bool:
-    return isinstance(images, Sequence) or hasattr(images, "shape")
+def _two_sizes(first, second) -> ValueError:
+    return ValueError(f"Expected images of one size. Received: {first} and {second}")
 
 
 def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:
@@ -167,7 +165,7 @@ def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.
     for part in _embeddings(metric, batches):
         length, used = part.shape[1], used + part.nbytes
         if file is None and used > max_memory:
-            file = tempfile.TemporaryFile()  # noqa: SIM115 (the memory map keeps it open)
+            file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
             file.writelines(earlier.tobytes() for earlier in parts)
             parts.clear()
         if file is None:
@@ -178,8 +176,9 @@ def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.
         raise ValueError("Expected at least one image. Received: none")
     if file is None:
         return np.concatenate(parts)
-    file.flush()
-    return np.memmap(file, np.float32, "r").reshape(-1, length)
+    with file:  # the map outlives the file object, and what it maps has no name to remove
+        file.flush()
+        return np.memmap(file, np.float32, "r").reshape(-1, length)
 
 
 def _squared_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

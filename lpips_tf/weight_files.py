@@ -45,12 +45,8 @@ def write(path: str | os.PathLike, weights: Weights) -> bool:
     Returns:
         False where `path` held just these weights already and was left alone, else True.
     """
-    if Path(path).exists():
-        try:
-            if _equal(read(path), weights):
-                return False
-        except (OSError, ValueError):
-            pass  # something else lies there, to be replaced
+    if holds(path, weights):
+        return False
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs.update(weights.attributes())
@@ -65,6 +61,19 @@ def write(path: str | os.PathLike, weights: Weights) -> bool:
                 track_times=False,
             )
     return True
+
+
+def holds(path: str | os.PathLike, weights: Weights) -> bool:
+    """Whether there is a file at `path` with just these weights and attributes."""
+    try:
+        found = read(path)
+    except (OSError, ValueError):
+        return False
+    return (
+        found.attributes() == weights.attributes()
+        and found.arrays.keys() == weights.arrays.keys()
+        and all(np.array_equal(found.arrays[name], weights.arrays[name]) for name in found.arrays)
+    )
 
 
 def read(path: str | os.PathLike) -> Weights:
@@ -107,11 +116,3 @@ def read(path: str | os.PathLike) -> Weights:
 def _collect(arrays, name, item):
     if isinstance(item, h5py.Dataset):
         arrays[name] = item[()]
-
-
-def _equal(a: Weights, b: Weights) -> bool:
-    return (
-        a.attributes() == b.attributes()
-        and a.arrays.keys() == b.arrays.keys()
-        and all(np.array_equal(a.arrays[name], b.arrays[name]) for name in a.arrays)
-    )

@@ -16,6 +16,7 @@ import typer
 
 from lpips_tf_cli import results
 from lpips_tf_cli.options import Baseline, Net, Output, Version
+from lpips_tf_cli.program import printable
 from lpips_tf_cli.startup import load_metric
 
 MOST_NAMED = 10  # of the files that have no partner
@@ -46,7 +47,7 @@ def pair(
         results.write_json(sys.stdout, ("reference", "image", "distance"), rows)
     else:
         for image, distance in zip(images, distances, strict=True):
-            print(f"{image}: {distance:.3f}")
+            print(f"{printable(image)}: {distance:.3f}")
 
 
 def dirs(
@@ -71,17 +72,15 @@ def dirs(
         for folder, others in ((dir0, names.only0), (dir1, names.only1)):
             if others:
                 more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
-                print(
-                    f"lpips-tf: only in {folder}: {', '.join(others[:MOST_NAMED])}{more}",
-                    file=sys.stderr,
-                )
+                named = printable(f"{folder}: {', '.join(others[:MOST_NAMED])}{more}")
+                print(f"lpips-tf: only in {named}", file=sys.stderr)
         distances = work.pair_distances(
             metric, [(dir0 / name, dir1 / name) for name in names.common]
         )
         write(("name", "distance"), zip(names.common, distances, strict=True))
     if output is None:
         for name, distance in zip(names.common, distances, strict=True):
-            print(f"{name}: {distance:.3f}")
+            print(f"{printable(name)}: {distance:.3f}")
     print(results.summary(distances))
 
 
@@ -125,7 +124,7 @@ def all_pairs(
         rows = ((*pair, distance) for pair, distance in zip(pairs, distances, strict=True))
         if output is None:
             for name0, name1, distance in rows:
-                print(f"{name0}, {name1}: {distance:.3f}")
+                print(f"{printable(name0)}, {printable(name1)}: {distance:.3f}")
         else:
             write(("image0", "image1", "distance"), rows)
     print(results.summary(distances))

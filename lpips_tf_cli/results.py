@@ -50,8 +50,8 @@ def output_file(path: Path | None) -> Iterator[Write]:
 
 
 def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Writes a line of names and a line a row."""
-    table = csv.writer(file, lineterminator="\n")
+    """Writes a line of names and a line a row; text is quoted, as file names may hold anything."""
+    table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     table.writerow(names)
     table.writerows(rows)
 

@@ -33,6 +33,12 @@ def quietly() -> Iterator[None]:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "tensorflow":
+            raise
+        raise ImportError(
+            "TensorFlow is not installed. Install it, or set KERAS_BACKEND to jax or torch"
+        ) from error
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)

@@ -68,7 +68,7 @@ def pair_distances(metric: lpips_tf.LPIPS, pairs: Sequence[tuple[Path, Path]]) -
     """The distance of each pair of files; the sizes of different pairs may differ."""
     groups = collections.defaultdict(list)
     for i, pair in enumerate(pairs):
-        groups[_same_size(pair)].append(i)
+        groups[_same_size(pair, metric.least_side)].append(i)
     chunks = [chunk for size, indices in groups.items() for chunk in _in_batches(indices, size)]
     files = ([path for i in chunk for path in pairs[i]] for chunk in chunks)
     distances = [0.0] * len(pairs)
@@ -82,13 +82,13 @@ def pair_distances(metric: lpips_tf.LPIPS, pairs: Sequence[tuple[Path, Path]]) -
 
 def all_distances(metric: lpips_tf.LPIPS, folder: Path, names: Sequence[str]) -> list[float]:
     """The distances of all pairs, in the order of `itertools.combinations(names, 2)`."""
-    matrix = lpips_tf.distance_matrix(metric, _image_batches(folder, names))
+    matrix = lpips_tf.distance_matrix(metric, _image_batches(folder, names, metric.least_side))
     return _floats(matrix[np.triu_indices(len(names), 1)])
 
 
 def mean_distance(metric: lpips_tf.LPIPS, folder: Path, names: Sequence[str]) -> float:
     """The mean over all pairs."""
-    return lpips_tf.mean_pairwise_distance(metric, _image_batches(folder, names))
+    return lpips_tf.mean_pairwise_distance(metric, _image_batches(folder, names, metric.least_side))
 
 
 def consecutive_distances(
@@ -97,7 +97,7 @@ def consecutive_distances(
     """The distance of each image from the next, each embedded once."""
     distances: list[float] = []
     last = None
-    for batch in _image_batches(folder, names):
+    for batch in _image_batches(folder, names, metric.least_side):
         embeddings = _numbers(metric.embed(batch))
         if last is not None:
             embeddings = np.concatenate([last, embeddings])
@@ -106,17 +106,21 @@ def consecutive_distances(
     return distances
 
 
-def _image_batches(folder: Path, names: Sequence[str]) -> Iterator[np.ndarray]:
+def _image_batches(folder: Path, names: Sequence[str], least_side: int) -> Iterator[np.ndarray]:
     paths = [folder / name for name in names]
-    size = _same_size(paths)
+    size = _same_size(paths, least_side)
     with _progress(len(paths)) as bar:
         for batch in _decoded(_in_batches(paths, size)):
             yield batch
             bar.advance(bar.task_ids[0], len(batch))
 
 
-def _same_size(paths: Iterable[Path]) -> tuple[int, int]:
-    """The (height, width) that all the images have; two sizes are an error that names both."""
+def _same_size(paths: Iterable[Path], least_side: int) -> tuple[int, int]:
+    """The (height, width) that all the images have.
+
+    Raises:
+        ValueError: two sizes, both of which are named, or one below `least_side`.
+    """
     sizes = ((path, images.size(path)) for path in paths)
     first, (height, width) = next(sizes)
     for path, size in sizes:
@@ -125,6 +129,11 @@ def _same_size(paths: Iterable[Path]) -> tuple[int, int]:
                 "Expected images of one size. "
                 f"Received: {first} of {width}x{height} pixels and {path} of {size[1]}x{size[0]}"
             )
+    if min(height, width) < least_side:
+        raise ValueError(
+            f"Expected images of at least {least_side}x{least_side} pixels for this network. "
+            f"Received: {first} of {width}x{height} pixels"
+        )
     return height, width
 
 

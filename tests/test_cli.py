@@ -205,7 +205,7 @@ def test_two_sizes(run, folder):
 def test_too_small(run, folder):
     Image.new("RGB", (64, 20)).save(folder / "a.png")
     result = run("pair", folder / "a.png", folder / "a.png")
-    one_line(result, 1, "at least 31x31 pixels for net='alex'")
+    one_line(result, 1, "at least 31x31 pixels", "a.png of 64x20")
 
 
 @pytest.mark.parametrize("content", ["truncated", "text", "bomb", "missing"])
@@ -269,6 +269,32 @@ def test_wrong_usage(run, arguments, part):
     one_line(run(*arguments), 2, part, "--help")
 
 
+def test_names_that_control_a_terminal_are_escaped(run, folder):
+    name = "a\x1b[2Jb\nc\rd.png"
+    for side in "01":
+        (folder / f"d{side}/0.png").rename(folder / f"d{side}" / name)
+    output = folder / "out.csv"
+    _, out, _ = run("dirs", folder / "d0", folder / "d1")
+    assert "a\\x1b[2Jb\\nc\\rd.png: 0." in out
+    assert len(out.splitlines()) == 7
+    run("dirs", folder / "d0", folder / "d1", "-o", output)
+    with output.open(newline="") as file:
+        assert name in [row["name"] for row in csv.DictReader(file)]
+
+
+def test_output_through_a_link(run, folder):
+    (folder / "link.csv").symlink_to(folder / "target.csv")
+    run("dirs", folder / "d0", folder / "d1", "-o", folder / "link.csv")
+    assert (folder / "link.csv").is_symlink()
+    assert (folder / "target.csv").read_text().startswith('"name","distance"')
+
+
+def test_pipe_in_place_of_an_image(run, folder):
+    os.mkfifo(folder / "fifo.png")
+    result = run("pair", folder / "d0/0.png", folder / "fifo.png")
+    one_line(result, 1, "pipe or device", "fifo.png")
+
+
 def test_unexpected_errors_are_one_line_too(run, folder, monkeypatch):
     from lpips_tf_cli import compare
 
@@ -322,6 +348,32 @@ def test_progress_bar_on_a_terminal(folder):
     os.close(terminal)
     assert b"comparing" in drawn
     assert b"6/6" in drawn
+
+
+def test_closed_or_narrow_output(folder):
+    call = [PROGRAM, "dirs", "d0", "d1"]
+    closed = subprocess.run(
+        ["sh", "-c", '"$0" "$@" >&-', *call], cwd=folder, capture_output=True, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    ascii_only = subprocess.run(
+        call, cwd=folder, capture_output=True, check=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert b"\\xb1" in ascii_only.stdout
+
+
+def test_without_tensorflow(folder):
+    code = (
+        "import sys; sys.modules['tensorflow'] = None; from lpips_tf_cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "pair", "d0/0.png", "d1/0.png"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("lpips-tf: TensorFlow is not installed.")
+    assert done.stderr.count("\n") == 1
 
 
 def test_closed_pipe(folder):

@@ -66,7 +66,8 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-def test_fetched_once_and_kept_converted(server, home, state, capsys):
+def test_fetched_once_and_kept_converted(server, home, state, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     metric = lpips_tf.LPIPS(net="squeeze")
     lpips_tf.LPIPS(net="squeeze")
     assert server.requests == 1
@@ -86,6 +87,11 @@ def test_no_request_when_kept_or_given(server, tmp_path, checkpoint):
     lpips_tf.LPIPS(net="squeeze", backbone_weights=path)
     lpips_tf.LPIPS(net="squeeze", backbone_weights=None)
     assert server.requests == 0
+
+
+def test_quiet_without_a_terminal(server, capsys):
+    lpips_tf.LPIPS(net="squeeze")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("damage", ["cut", "cut silently", "corrupt", "missing"])
@@ -116,14 +122,17 @@ def test_no_network(server, home):
 
 def test_damaged_kept_file_is_fetched_again(server, home):
     home.mkdir()
-    (home / "squeeze_imagenet.h5").write_bytes(b"half of a file")
-    lpips_tf.LPIPS(net="squeeze")
-    assert server.requests == 1
+    packaged = downloads.Path(lpips_tf.__file__).parent / "weights"
+    others = [b"half of a file", (packaged / "squeeze_bapps_0.1.h5").read_bytes()]
+    for requests, content in enumerate(others, 1):
+        (home / "squeeze_imagenet.h5").write_bytes(content)
+        lpips_tf.LPIPS(net="squeeze")
+        assert server.requests == requests
 
 
 def test_unwritable_home(server, home, monkeypatch):
     home.write_text("a file where the folder should be")
-    with pytest.raises(OSError, match=r"home"):
+    with pytest.raises(OSError, match=r"Cannot keep .*home: .*Set LPIPS_TF_HOME"):
         lpips_tf.LPIPS(net="squeeze")
     assert server.requests == 0
 

@@ -294,17 +294,55 @@ def test_bad_options(options, message):
         lpips_tf.LPIPS(**options)
 
 
+GRAPH = [tf.TensorSpec((None, None, None, 3), tf.uint8)] * 2
+
+
+@pytest.mark.parametrize(
+    ("in0", "in1", "message"),
+    [
+        (GOOD[:, :20, :20], GOOD[:, :20, :20], "at least 31x31"),
+        (GOOD, GOOD.repeat(8, 0), "same shape"),
+        (GOOD, GOOD[:, :50], "same shape"),
+        (GOOD[:0], GOOD[:0], "at least 31x31"),
+    ],
+)
+def test_sizes_known_only_when_a_graph_runs(build, in0, in1, message):
+    """TensorFlow's kernels would broadcast, or end the process."""
+    distance = tf.function(lambda x, y: build()(x, y), input_signature=GRAPH)
+    assert distance(GOOD, GOOD).shape == (1,)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        distance(in0, in1)
+
+
+def test_unknown_rank(build):
+    signature = [tf.TensorSpec(None, tf.float32)] * 2
+    with pytest.raises(ValueError, match=r"known rank.*tf\.ensure_shape"):
+        tf.function(lambda x, y: build()(x, y), input_signature=signature)(GOOD, GOOD)
+
+
+def test_negative_heads_have_no_embedding(photos):
+    metric = lpips_tf.LPIPS()
+    metric.heads[2].kernel.assign(-metric.heads[2].kernel)
+    with pytest.raises(ValueError, match=r"negative weights.*head2 down to -"):
+        metric.embed(photos[0])
+
+
 # Wrong range
 
 
 @pytest.mark.parametrize(
     ("scale", "value_range", "advice"),
     [(255, (-1, 1), "Pass value_range"), (1, (-1, 1), r"pass value_range=\(0, 1\)"),
-     (255, (0, 1), "Pass value_range")],
+     (255, (0, 1), "Pass value_range"), (1, (0, 255), r"in \[-1, 1\] or \[0, 1\]")],
 )  # fmt: skip
 def test_images_of_another_range_are_told(photos, scale, value_range, advice):
     metric = lpips_tf.LPIPS(value_range=value_range)
     images = photos[0].astype("float32") / 255 * scale
+    with pytest.warns(UserWarning, match=advice):
+        metric(images, images)
+    metric = lpips_tf.LPIPS(value_range=value_range)
+    black = np.full_like(images, value_range[0])
+    metric(black, black)  # says nothing of the range
     with pytest.warns(UserWarning, match=advice):
         metric(images, images)
     with warnings.catch_warnings():  # once is enough
@@ -313,9 +351,8 @@ def test_images_of_another_range_are_told(photos, scale, value_range, advice):
 
 
 def test_no_warning_for_images_in_range(photos, floats):
-    for value_range, images in [((-1, 1), floats), ((0, 255), photos), ((0, 1), floats * 0)]:
+    for value_range, images in [((-1, 1), floats), ((0, 1), photos)]:
         metric = lpips_tf.LPIPS(value_range=value_range)
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            if images:
-                metric(*images)
+            metric(*images)

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lpips_tf_cli import program
+from lpips_tf_cli.program import printable
+from lpips_tf_cli.startup import quietly
 from weights_conversion import read_backbone, read_heads
 
 TOLERANCE = 1e-5  # share of the largest feature; rounding of float32 gives about 1e-6
@@ -72,7 +74,13 @@ def heads(
 
 def _convert(kind, network, arrays, checkpoint, output, source, license, version=""):
     """Writes the weight file, after a copy of it has given what PyTorch gives."""
-    from lpips_tf import weight_files
+    if output.suffix != ".h5":
+        raise typer.BadParameter(
+            f"Expected a file that ends in .h5. Received: {output}", param_hint="--output"
+        )
+    with quietly():
+        import lpips_tf
+        from lpips_tf import files, weight_files
 
     weights = weight_files.Weights(
         kind=kind,
@@ -83,14 +91,18 @@ def _convert(kind, network, arrays, checkpoint, output, source, license, version
         source_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         license=license,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "weights.h5"
-        weight_files.write(copy, weights)
-        _prove(weights, copy)
-    written = weight_files.write(output, weights)
+    unchanged = weight_files.holds(output, weights)
+    if not unchanged:
+        with files.written_whole(output) as temporary:
+            if kind == "backbone":  # LPIPS refuses arrays of wrong shapes or values
+                lpips_tf.LPIPS(network, lpips=False, backbone_weights=checkpoint)
+            else:
+                lpips_tf.LPIPS(network, version, backbone_weights=None, head_weights=checkpoint)
+            weight_files.write(temporary, weights)
+            _prove(weights, temporary)
     numbers = sum(array.size for array in arrays.values())
-    state = "written" if written else "unchanged"
-    print(f"{output}: {kind} of {network}, {numbers:,} numbers, {state}")
+    state = "unchanged" if unchanged else "written"
+    print(f"{printable(output)}: {kind} of {network}, {numbers:,} numbers, {state}")
 
 
 def _prove(weights, path):
@@ -111,11 +123,8 @@ def _prove(weights, path):
 
 
 def main() -> None:
-    """Runs the command; an error is one line on standard error."""
-    try:
-        app()
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"weights_conversion: {error}")
+    """Runs `python -m weights_conversion`."""
+    program.run(app, "weights_conversion")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,8 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"Expected a checkpoint. There is none at {path}")
+    if not path.is_file():
+        raise OSError(f"Expected a checkpoint. Received a folder or device: {path}")
     with path.open("rb") as file:
         start = file.read(len(OLD_TORCH_MAGIC))
     try:
@@ -161,7 +164,11 @@ def _load_old_torch(path: Path) -> dict[str, Any]:
             "Install it (`pip install torch`, or the extra `lpips-tf[convert]`), or save the file "
             "again with a newer PyTorch."
         ) from error
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # PyTorch's advice is to load the file unsafely
+        reason = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
+        raise unpickling.RefusedError(reason) from error
     return {
         key: value.numpy() if isinstance(value, torch.Tensor) else value
         for key, value in checkpoint.items()

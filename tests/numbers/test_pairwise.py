@@ -85,6 +85,7 @@ def test_any_iterable_of_images_or_batches(build, pictures):
     sources = {
         "list of images": lambda: list(pictures),
         "generator of images": lambda: (image for image in pictures),
+        "list of batches": lambda: [pictures[:7], pictures[7:8], pictures[8:]],
         "generator of batches": lambda: iter([pictures[:7], pictures[7:8], pictures[8:]]),
     }
     for name, source in sources.items():
@@ -117,6 +118,12 @@ def test_images_of_two_sizes(build, pictures):
     # 64x50 and 50x64 have embeddings of the same length
     with pytest.raises(ValueError, match=r"one size.*\(64, 50, 3\) and \(50, 64, 3\)"):
         lpips_tf.distance_matrix(build(), pictures[:, :, :50], pictures[:, :50])
+
+
+def test_elements_that_are_no_images(build, pictures):
+    for source, received in [([(pictures[0], 1)], "tuple"), ([pictures[0, 0]], r"shape \(64, 3\)")]:
+        with pytest.raises(ValueError, match=rf"images \(H, W, 3\) or batches.*{received}"):
+            lpips_tf.mean_pairwise_distance(build(), source)
 
 
 def test_batch_size_of_zero(build, pictures):

@@ -138,3 +138,21 @@ def test_channels_weigh_as_the_heads_say(build, photos):
     np.testing.assert_allclose(
         numbers(metric(*photos)), numbers(build(lpips=False)(*photos)), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("net", NETS)
+def test_an_image_that_is_not_finite_shows(build, net, value):
+    """And only that one: a diverged model must not look well."""
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 40, 40, 3)).astype("float32")
+    bad = x.copy()
+    bad[1, 20, 30, 2] = value
+    expected = [False, True, False]
+    distance, layers = build(net)(-x, bad, return_per_layer=True)
+    for result in (distance, *layers, build(net)(bad, bad)):
+        assert np.isnan(numbers(result)).tolist() == expected
+    maps = numbers(build(net, spatial=True)(bad, x))
+    assert np.isnan(maps).all((1, 2, 3)).tolist() == expected
+    assert np.isnan(numbers(build(net).embed(bad))).all(1).tolist() == expected
+    slope = gradient(lambda a: ops.sum(build(net)(x, a)), bad)
+    assert np.isnan(slope).any((1, 2, 3)).tolist() == expected

@@ -78,8 +78,9 @@ def test_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
 
     checkpoint = torch_files.save(tmp_path / "net.pth", backbone_state("squeeze"))
     monkeypatch.setattr(weight_files, "read", read_turned)
-    code, _, _ = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
-    assert "nothing was written" in code
+    code, _, err = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
+    assert code == 1
+    assert "nothing was written" in err
     assert not (tmp_path / "net.h5").exists()
 
 
@@ -94,28 +95,57 @@ def test_without_pytorch(run, tmp_path, monkeypatch):
     assert "written" in out
 
 
+def other_shapes():
+    state = backbone_state("alex")
+    state["features.0.weight"] = np.ascontiguousarray(state["features.0.weight"][:, :2])
+    return state
+
+
+def not_finite():
+    state = backbone_state("alex")
+    state["features.3.bias"] = state["features.3.bias"] * np.nan
+    return state
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["backbone", "none.pth", "-o", "a.h5"], r"There is none at none\.pth"),
+        (["backbone", ".", "-o", "a.h5"], "Received a folder"),
         (["backbone", "text.pth", "-o", "a.h5"], r"Cannot read text\.pth"),
         (["heads", "heads.pth", "-o", "no/a.h5", "--version", "0.1"], r"Cannot write no/a\.h5"),
         (["backbone", "heads.pth", "-o", "a.h5"], "alexnet, vgg16 or"),
+        (["backbone", "shapes.pth", "-o", "a.h5"], r"\(11, 11, 3, 64\).*shapes\.pth"),
+        (["backbone", "nan.pth", "-o", "a.h5"], r"finite weights.*nan\.pth"),
     ],
 )
-def test_what_fails_is_one_line(run, tmp_path, monkeypatch, arguments, message):
+@pytest.mark.parametrize("with_torch", [True, False])
+def test_what_fails_is_one_line(run, tmp_path, monkeypatch, arguments, message, with_torch):
+    if not with_torch:
+        monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.pth").write_text("hello")
     torch_files.save(tmp_path / "heads.pth", head_tensors("alex"))
-    code, _, _ = run(*arguments)
-    assert code.startswith("weights_conversion: ")
-    assert "\n" not in code
-    assert re.search(message, code)
+    torch_files.save(tmp_path / "shapes.pth", other_shapes())
+    torch_files.save(tmp_path / "nan.pth", not_finite())
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("weights_conversion: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err)
     assert not list(tmp_path.rglob("*.h5"))
 
 
-def test_wrong_usage(run, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["-o", "a.h5", "--version", "1"], "Expected 0.1 or 0.0. Received: 1"),
+        (["-o", "a.txt", "--version", "0.1"], "ends in .h5. Received: a.txt"),
+        (["-o", "a.h5"], "--version"),
+    ],
+)
+def test_wrong_usage(run, tmp_path, options, part):
     checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
-    code, _, err = run("heads", checkpoint, "-o", tmp_path / "a.h5", "--version", "1")
-    assert code == 2
-    assert "Expected 0.1 or 0.0. Received: 1" in err
+    code, out, err = run("heads", checkpoint, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert part in err

@@ -1,0 +1,70 @@
+"""Running a command line: one line on standard error for what goes wrong, and the exit code."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import warnings
+from typing import cast
+
+import typer
+
+
+def run(app: typer.Typer, name: str) -> None:
+    """Runs `app` and exits: code 0, 1 for what failed, 2 for wrong usage, 130 when interrupted.
+
+    With LPIPS_TF_TRACEBACK=1 in the environment, what failed shows its traceback.
+    """
+    codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by the caller
+            cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
+    warnings.showwarning = lambda message, *_: _say(name, f"warning: {message}")
+    try:
+        code = app(standalone_mode=False, prog_name=name) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except typer.TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", name)
+        _say(name, f"{error.format_message().rstrip('.')}. See {command} --help.")
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader of standard output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if "LPIPS_TF_TRACEBACK" in os.environ:
+            raise
+        expected = isinstance(error, (OSError, ValueError, ImportError))
+        _say(name, str(error) if expected else _unexpected(error))
+        code = 1
+    sys.exit(code)
+
+
+def printable(name: object) -> str:
+    """A file name without control characters, which could break lines or command a terminal."""
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode()
+        for c in str(name)
+    )
+
+
+def _say(name: str, message: str) -> None:
+    print(f"{name}:", printable(" ".join(message.split())), file=sys.stderr)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (LPIPS_TF_TRACEBACK=1 shows where)"
+
+
+def _bytes_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Prints a file name that is no text as the bytes that it has, and what an encoding lacks
+    escaped.
+    """
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
