@@ -32,7 +32,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -40,6 +39,7 @@ import keras
 import numpy as np
 import official
 import torch
+from report import table, update
 
 import lpips_tf
 
@@ -246,11 +246,6 @@ def _status_mib(field: str) -> float:
 # The report
 
 
-def table(header: list[str], rows: list[list[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def ratio_row(name: str, times: dict[str, float], *more: str) -> list[str]:
     nchw, nhwc, ours = (times[key] for key in ("nchw", "nhwc", "ours"))
     digits = 1 if ours < 100 else 0
@@ -350,13 +345,6 @@ def machine() -> str:
     versions.append(f"{backend} {__import__(backend).__version__}")
     python = f"Python {platform.python_version()}"
     return ", ".join([str(datetime.date.today()), device, python, *versions]) + "."
-
-
-def update(path: Path, name: str, text: str) -> None:
-    """Replaces the section between the comments `<!-- name -->` and `<!-- /name -->`."""
-    before, rest = path.read_text().split(f"<!-- {name} -->\n")
-    _, after = rest.split(f"<!-- /{name} -->")
-    path.write_text(f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}")
 
 
 def main() -> None:
