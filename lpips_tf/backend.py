@@ -58,10 +58,12 @@ def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs.
     """
-    if keras.backend.backend() != "tensorflow" or isinstance(in0, keras.KerasTensor):
+    symbols = any(isinstance(image, keras.KerasTensor) for image in (in0, in1))
+    if symbols or keras.backend.backend() != "tensorflow":
         return in0, in1
     import tensorflow as tf
 
+    in0, in1 = tf.convert_to_tensor(in0), tf.convert_to_tensor(in1)
     if not (in0.shape.is_fully_defined() and in1.shape.is_fully_defined()):
         shape0, shape1 = tf.shape(in0), tf.shape(in1)
         conditions = [
@@ -88,7 +90,7 @@ def values(tensor: Any) -> np.ndarray | None:
         return tensor
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return tensor.numpy() if hasattr(tensor, "numpy") else None
+        return keras.ops.convert_to_numpy(tensor) if runs_eagerly(tensor) else None
     if backend == "jax":
         import jax
 

@@ -5,7 +5,7 @@
 Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
 or with KERAS_BACKEND=jax JAX; not an installed lpips_tf. Where PyTorch sees a GPU both sides run
 there, in float32 with and without TF32 and in bfloat16. Weights are random: the time does not
-depend on them.
+depend on them. Under JAX this project's side is compiled with `jax.jit`, as a user would.
 
 Each figure is the median over rounds in which every side is called once, so that a machine whose
 speed drifts slows all of them. A ratio above 1 says how many times faster this project is.
@@ -174,7 +174,7 @@ def peak_flops(precision: str) -> float:
     y = torch.ones((count, channels, side, side), device=DEVICE, dtype=dtype)
     y = y.contiguous(memory_format=torch.channels_last)
     times = medians({
-        "ours": lambda: np.asarray(compiled(x)[0, 0, 0, 0]),
+        "ours": lambda: float(keras.ops.cast(compiled(x)[0, 0, 0, 0], "float32")),
         "theirs": lambda: theirs(y)[0, 0, 0, 0].item(),
     })  # fmt: skip
     return 2 * 9 * channels**2 * count * side**2 / (min(times.values()) / 1e3)

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads would spin
@@ -51,6 +52,21 @@ def golden():
 def photos(golden):
     """Six pairs of 64x64 pictures, uint8; the last pair is identical."""
     return golden["small0"], golden["small1"]
+
+
+@pytest.fixture
+def run_program(capsys, monkeypatch):
+    """`run_program(main, *arguments)`: exit code, standard output and standard error of a program
+    that runs in this process.
+    """
+
+    def run(main, *arguments):
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code, *capsys.readouterr()
+
+    return run
 
 
 def numbers(tensor):

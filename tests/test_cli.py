@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import json
 import os
 import pty
@@ -21,16 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lpips-tf", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        return stop.value.code, *capsys.readouterr()
-
-    return run
+def run(run_program):
+    """Runs the command with these arguments."""
+    return functools.partial(run_program, command.main)
 
 
 @pytest.fixture

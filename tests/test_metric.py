@@ -97,6 +97,16 @@ def test_eager_and_graph_gradients_are_the_same(build, floats):
         assert np.abs(eager).max() > 1e-4
 
 
+def test_arrays_and_variables_in_a_graph(build, photos, floats, golden):
+    """A fixed reference need not be an argument of the graph; an image may be a variable."""
+    metric = build()
+    reference = keras.Variable(floats[0])
+    for other in (photos[0], reference, tf.Variable(floats[0])):
+        distance = tf.function(lambda image, x=other: metric(x, image))
+        assert_official(distance(photos[1]), golden["alex/0.1/lpips/small"])
+        assert_official(metric(other, photos[1]), golden["alex/0.1/lpips/small"])
+
+
 def test_functional_model(build, photos, golden):
     in0, in1 = (keras.Input((None, None, 3), dtype="uint8") for _ in range(2))
     model = keras.Model([in0, in1], build()(in0, in1))

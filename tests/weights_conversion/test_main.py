@@ -1,5 +1,6 @@
 """The command `python -m weights_conversion`."""
 
+import functools
 import hashlib
 import re
 import sys
@@ -16,16 +17,9 @@ from weights_conversion import __main__ as command
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs the command in this process: exit code or message, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["weights_conversion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        return stop.value.code, *capsys.readouterr()
-
-    return run
+def run(run_program):
+    """Runs the command with these arguments."""
+    return functools.partial(run_program, command.main)
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
