@@ -12,6 +12,8 @@ import functools
 import keras
 from keras import layers
 
+from lpips_tf.image_convolution import ImageConv2D
+
 
 def alexnet(dtype=None) -> keras.Model:
     """AlexNet up to conv5, tapped after each of its five ReLUs (torchvision's
@@ -23,7 +25,9 @@ def alexnet(dtype=None) -> keras.Model:
     conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
     pool = functools.partial(layers.MaxPooling2D, 3, strides=2, dtype=dtype)
     image = _image(dtype)
-    relu1 = conv("conv1", 64, 11, strides=4, padding="valid")(_pad(2, 2, dtype)(image))
+    relu1 = ImageConv2D(
+        64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=dtype
+    )(image)
     relu2 = conv("conv2", 192, 5)(pool(name="pool1")(relu1))
     relu3 = conv("conv3", 384, 3)(pool(name="pool2")(relu2))
     relu4 = conv("conv4", 256, 3)(relu3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,19 @@ class Compiled:
     The graph leaves batch, height and width open, so that it is traced once for each combination of
     dtypes and options, not for each size. Within a graph, and under the other backends, this is the
     plain function: there a caller compiles (`jax.jit`, `torch.compile`).
+
+    No gradient is computed towards an image that no gradient tape watches, and nothing is kept for
+    it.
+
+    Args:
+        function: of images, and of options by name.
+        variables: list of the `keras.Variable`s that it reads; which of them are trainable may
+            change what the graph is.
     """
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable, variables: list):
         self._function = function
+        self._variables = variables
         self._graphs: dict[Any, Callable] = {}
 
     def __call__(self, *images, **options):
@@ -26,15 +36,30 @@ class Compiled:
             return self._function(*images, **options)
         import tensorflow as tf
 
-        key = (*(image.dtype for image in images), *options.items())
+        watched = _watched(images)
+        trainable = tuple(variable.trainable for variable in self._variables)
+        key = (watched, trainable, *(image.dtype for image in images), *options.items())
         if key not in self._graphs:
+
+            def graph(*images):
+                stopped = (
+                    image if tape or not image.dtype.is_floating else tf.stop_gradient(image)
+                    for image, tape in zip(images, watched, strict=True)
+                )
+                return self._function(*stopped, **options)
+
             signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
-            self._graphs[key] = tf.function(
-                lambda *images: self._function(*images, **options),
-                input_signature=signature,
-                autograph=False,
-            )
+            self._graphs[key] = tf.function(graph, input_signature=signature, autograph=False)
         return self._graphs[key](*images)
+
+
+def _watched(images: tuple) -> tuple[bool, ...]:
+    """For each eager tensor, whether a gradient may be asked for with respect to it."""
+    try:  # TensorFlow has no public name for this; what it misses costs time only
+        from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
+    except ImportError:
+        return (True,) * len(images)
+    return tuple(PossibleTapeGradientTypes([image]) > 0 for image in images)
 
 
 def runs_eagerly(*tensors: Any) -> bool:
@@ -47,6 +72,21 @@ def runs_eagerly(*tensors: Any) -> bool:
     import tensorflow as tf
 
     return tf.executing_eagerly()
+
+
+def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
+    """A scope in which TensorFlow computes no gradients towards those of the variables that are
+    frozen, and reads each of them once. It takes no assignments.
+
+    A graph's gradient otherwise includes all that the graph reads. JAX and PyTorch are asked for
+    each gradient by name.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    frozen = [variable for variable in variables if not variable.trainable]
+    return keras.StatelessScope([(v, tf.stop_gradient(v.value)) for v in frozen])
 
 
 def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:

@@ -34,7 +34,8 @@ class Head(keras.layers.Layer):
 
     def call(self, squared_differences):
         """Weighs and sums the channels: (…, C) to (…)."""
-        return ops.sum(squared_differences * self.kernel, axis=-1)
+        kernel = self.kernel if self.trainable else ops.stop_gradient(self.kernel)
+        return ops.sum(squared_differences * kernel, axis=-1)
 
     def drops(self, training: bool | None) -> bool:
         """Whether a call with `training` drops anything."""

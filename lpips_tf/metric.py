@@ -16,6 +16,7 @@ from lpips_tf import backbones, weights
 from lpips_tf.backend import (
     Compiled,
     checked_in_graph,
+    frozen_weights,
     resize_bilinear,
     runs_eagerly,
     values,
@@ -135,8 +136,9 @@ class LPIPS(keras.Model):
             part.trainable = False
         self.built = True
 
-        self._compiled_distance = Compiled(self._distance)
-        self._compiled_embedding = Compiled(self._embedding)
+        variables = self.variables
+        self._compiled_distance = Compiled(self._distance, variables)
+        self._compiled_embedding = Compiled(self._embedding, variables)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
 
@@ -206,9 +208,7 @@ class LPIPS(keras.Model):
         size = ops.shape(in0)[1:3]
         valid = _nan_unless_finite(in0) * _nan_unless_finite(in1)
         layers = []
-        for i, (features0, features1) in enumerate(
-            zip(self._features(in0), self._features(in1), strict=True)
-        ):
+        for i, (features0, features1) in enumerate(zip(*self._features(in0, in1), strict=True)):
             differences = ops.square(features0 - features1)
             if any(drop[i : i + 1]):
                 differences = self.heads[i].dropout(differences, training=True)
@@ -223,7 +223,7 @@ class LPIPS(keras.Model):
     def _embedding(self, images):
         parts = []
         valid = ops.reshape(_nan_unless_finite(images), (-1, 1, 1, 1))
-        for i, features in enumerate(self._features(images)):
+        for i, features in enumerate(*self._features(images)):
             count, height, width, channels = ops.shape(features)
             positions = ops.cast(height * width, "float32")
             weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
@@ -231,12 +231,14 @@ class LPIPS(keras.Model):
             parts.append(ops.reshape(scaled, (count, height * width * channels)))
         return ops.concatenate(parts, axis=1)
 
-    def _features(self, images):
-        """The unit-normalised features of every layer, in float32."""
-        scaled = ops.cast(self._scale(images), self.compute_dtype)
-        return [
-            _unit_normalize(ops.cast(features, "float32")) for features in self.backbone(scaled)
-        ]
+    def _features(self, *batches):
+        """For each batch of images the unit-normalised features of every layer, in float32."""
+        with frozen_weights(self.backbone.variables):
+            features = [
+                self.backbone(ops.cast(self._scale(images), self.compute_dtype))
+                for images in batches
+            ]
+        return [[_unit_normalize(ops.cast(tap, "float32")) for tap in taps] for taps in features]
 
     def _scale(self, images):
         """Images in their own range to what the backbone expects.
@@ -249,7 +251,13 @@ class LPIPS(keras.Model):
         if (low, high) != (-1, 1):
             half = (high - low) / 2
             images = ops.subtract(ops.divide(images, half), 1 + low / half)
-        return images if self.version == "0.0" else ops.divide(ops.subtract(images, SHIFT), SCALE)
+        if self.version == "0.0":
+            return images
+        # As rows of 3 W numbers, which processors take many at a time, unlike the three of a pixel.
+        count, height, width, channels = ops.shape(images)
+        rows = ops.reshape(images, (count, height, width * channels))
+        rows = ops.divide(ops.subtract(rows, ops.tile(SHIFT, (width,))), ops.tile(SCALE, (width,)))
+        return ops.reshape(rows, (count, height, width, channels))
 
     def _checked(self, **images):
         """The images as arrays, after a look at their shapes, dtypes and at first their range."""
