@@ -12,6 +12,7 @@ import functools
 import keras
 from keras import layers
 
+from lpips_tf import float16
 from lpips_tf.image_convolution import ImageConv2D
 
 
@@ -25,9 +26,10 @@ def alexnet(dtype=None) -> keras.Model:
     conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
     pool = functools.partial(layers.MaxPooling2D, 3, strides=2, dtype=dtype)
     image = _image(dtype)
-    relu1 = ImageConv2D(
+    conv1 = ImageConv2D(
         64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=dtype
-    )(image)
+    )
+    relu1 = _bounded(conv1(_bounded(image)))
     relu2 = conv("conv2", 192, 5)(pool(name="pool1")(relu1))
     relu3 = conv("conv3", 384, 3)(pool(name="pool2")(relu2))
     relu4 = conv("conv4", 256, 3)(relu3)
@@ -42,7 +44,8 @@ def vgg16(dtype=None) -> keras.Model:
     Reference: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
         recognition" (2015).
     """
-    image = x = _image(dtype)
+    image = _image(dtype)
+    x = _bounded(image)
     taps = []
     for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
         if block > 1:
@@ -63,7 +66,7 @@ def squeezenet(dtype=None) -> keras.Model:
     fire = functools.partial(_fire, dtype=dtype)
     image = _image(dtype)
     relu1 = _convolution("conv1", 64, 3, _he_uniform, strides=2, padding="valid", dtype=dtype)(
-        image
+        _bounded(image)
     )
     relu2 = fire("fire3", 16, 64, fire("fire2", 16, 64, _pool_ceil("pool1", relu1, dtype)))
     relu3 = fire("fire5", 32, 128, fire("fire4", 32, 128, _pool_ceil("pool3", relu2, dtype)))
@@ -77,9 +80,15 @@ def squeezenet(dtype=None) -> keras.Model:
 
 
 def _image(dtype):
-    return keras.Input(
-        (None, None, 3), name="image", dtype=keras.dtype_policies.get(dtype).compute_dtype
-    )
+    dtype = keras.dtype_policies.get(dtype).compute_dtype
+    return keras.Input((None, None, 3), name="image", dtype=dtype)
+
+
+def _bounded(x):
+    """Keeps float16 from overflowing; any other dtype as it is."""
+    if x.dtype != "float16":
+        return x
+    return layers.Activation(float16.bounded, dtype="float16")(x)
 
 
 def _pad(before, after, dtype, name=None):
@@ -87,7 +96,7 @@ def _pad(before, after, dtype, name=None):
 
 
 def _convolution(name, filters, size, initializer, strides=1, padding="same", dtype=None):
-    return layers.Conv2D(
+    convolution = layers.Conv2D(
         filters,
         size,
         strides=strides,
@@ -97,6 +106,7 @@ def _convolution(name, filters, size, initializer, strides=1, padding="same", dt
         name=name,
         dtype=dtype,
     )
+    return lambda x: _bounded(convolution(x))
 
 
 def _fire(name, squeeze, expand, x, dtype):

@@ -147,5 +147,5 @@ def resize_bilinear(maps: Any, size: tuple) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.image.resize(maps, size, method="bilinear")
+        return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)
     return keras.ops.image.resize(maps, size, interpolation="bilinear", data_format="channels_last")

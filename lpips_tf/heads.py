@@ -21,7 +21,7 @@ class Head(keras.layers.Layer):
     """
 
     def __init__(self, channels, dropout=0.5, **kwargs):
-        super().__init__(**(kwargs | {"dtype": "float32"}))
+        super().__init__(**(kwargs | {"dtype": "float32", "autocast": False}))
         self.channels = channels
         self.dropout = keras.layers.Dropout(dropout, dtype="float32")
         self.kernel = self.add_weight(
@@ -35,7 +35,7 @@ class Head(keras.layers.Layer):
     def call(self, squared_differences):
         """Weighs and sums the channels: (…, C) to (…)."""
         kernel = self.kernel if self.trainable else ops.stop_gradient(self.kernel)
-        return ops.sum(squared_differences * kernel, axis=-1)
+        return ops.sum(squared_differences * ops.cast(kernel, squared_differences.dtype), axis=-1)
 
     def drops(self, training: bool | None) -> bool:
         """Whether a call with `training` drops anything."""

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lpips_tf import backbones, weights
+from lpips_tf import backbones, float16, saving, weights
 from lpips_tf.backend import (
     Compiled,
     checked_in_graph,
@@ -77,8 +77,8 @@ class LPIPS(keras.Model):
         dropout: share of the squared differences dropped before each head, in training and where
             heads are trainable.
         name: name of the model.
-        dtype: dtype or policy that the backbone computes in. All that comes after it is computed in
-            float32.
+        dtype: dtype or policy that the backbone computes in, such as "mixed_bfloat16". All that
+            comes after it is computed in float32; with "float64" everything is float64.
 
     Attributes:
         backbone: `keras.Model` from scaled images to the list of the layers' features.
@@ -152,9 +152,9 @@ class LPIPS(keras.Model):
             training: True drops squared differences before the heads that are trainable.
 
         Returns:
-            Distances (N,) in float32, or for `spatial=True` maps (N, H, W, 1), each layer's resized
-            bilinearly with half-pixel centres; with `return_per_layer` that and the list of the
-            layers' shares, of the same shape.
+            Distances (N,) in float32 (float64 if that is the metric's dtype), or for `spatial=True`
+            maps (N, H, W, 1), each layer's resized bilinearly with half-pixel centres; with
+            `return_per_layer` that and the list of the layers' shares, of the same shape.
 
         Raises:
             ValueError: no images, shapes that differ or are not (N, H, W, 3), sides below the
@@ -207,6 +207,7 @@ class LPIPS(keras.Model):
     def _distance(self, in0, in1, drop):
         size = ops.shape(in0)[1:3]
         valid = _nan_unless_finite(in0) * _nan_unless_finite(in1)
+        valid = ops.cast(valid, self.accumulation_dtype)
         layers = []
         for i, (features0, features1) in enumerate(zip(*self._features(in0, in1), strict=True)):
             differences = ops.square(features0 - features1)
@@ -222,23 +223,34 @@ class LPIPS(keras.Model):
 
     def _embedding(self, images):
         parts = []
-        valid = ops.reshape(_nan_unless_finite(images), (-1, 1, 1, 1))
+        valid = ops.cast(_nan_unless_finite(images), self.accumulation_dtype)
+        valid = ops.reshape(valid, (-1, 1, 1, 1))
         for i, features in enumerate(*self._features(images)):
             count, height, width, channels = ops.shape(features)
-            positions = ops.cast(height * width, "float32")
+            positions = ops.cast(height * width, features.dtype)
             weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
+            weight = ops.cast(weight, features.dtype)
             scaled = features * (valid * ops.sqrt(weight / positions))
             parts.append(ops.reshape(scaled, (count, height * width * channels)))
         return ops.concatenate(parts, axis=1)
 
     def _features(self, *batches):
-        """For each batch of images the unit-normalised features of every layer, in float32."""
+        """For each batch of images the unit-normalised features of every layer."""
         with frozen_weights(self.backbone.variables):
-            features = [
-                self.backbone(ops.cast(self._scale(images), self.compute_dtype))
-                for images in batches
-            ]
-        return [[_unit_normalize(ops.cast(tap, "float32")) for tap in taps] for taps in features]
+            features = [self._taps(self._scale(images)) for images in batches]
+        return [[_unit_normalize(tap) for tap in taps] for taps in features]
+
+    def _taps(self, images):
+        """The features of every layer of scaled images, in `accumulation_dtype`."""
+        # Gradients of weights would keep the factor, so where these are trained Keras'
+        # LossScaleOptimizer does what can be done.
+        scaled = self.compute_dtype == "float16" and not self.backbone.trainable_variables
+        scale = float16.gradient_scale(images) if scaled else None
+        if scaled:
+            images = float16.with_gradient_times(images, 1 / scale)
+        taps = self.backbone(ops.cast(images, self.compute_dtype))
+        taps = [ops.cast(tap, self.accumulation_dtype) for tap in taps]
+        return [float16.with_gradient_times(tap, scale) for tap in taps] if scaled else taps
 
     def _scale(self, images):
         """Images in their own range to what the backbone expects.
@@ -247,7 +259,7 @@ class LPIPS(keras.Model):
         choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
         """
         low, high = (0, 255) if is_uint8(images) else self.value_range
-        images = ops.cast(images, "float32")
+        images = ops.cast(images, self.accumulation_dtype)
         if (low, high) != (-1, 1):
             half = (high - low) / 2
             images = ops.subtract(ops.divide(images, half), 1 + low / half)
@@ -272,13 +284,24 @@ class LPIPS(keras.Model):
         return arrays.values()
 
     @property
+    def accumulation_dtype(self) -> str:
+        """What all but the backbone computes in: float32, or with dtype="float64" that."""
+        return "float64" if self.compute_dtype == "float64" else "float32"
+
+    @property
     def least_side(self) -> int:
         """The smallest height and width in pixels that the network takes."""
         return NETWORKS[self.net].least_side
 
+    def __dir__(self):
+        # What Keras' saving walks through. Backbone and heads are saved by `save_own_variables`.
+        return [name for name in super().__dir__() if name not in ("backbone", "heads", "layers")]
+
+    def save_own_variables(self, store):
+        saving.save(self, store)
+
     def load_own_variables(self, store):
-        super().load_own_variables(store)
-        self._missing_weights = None
+        self._missing_weights = saving.load(self, store)
 
     def get_config(self):
         config = {name: getattr(self, name) for name in inspect.signature(LPIPS).parameters}

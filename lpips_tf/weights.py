@@ -26,12 +26,7 @@ def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike
         ValueError: a file of another network, of heads, or with arrays of other shapes.
         OSError: the file is missing or damaged, or SqueezeNet's weights could not be downloaded.
     """
-    if source == "imagenet":
-        path = (
-            downloads.squeezenet() if network == "squeeze" else _packaged(f"{network}_imagenet.h5")
-        )
-    else:
-        path = Path(source)
+    path = _backbone_path(network, source)
     _assign(backbone.layers, _arrays(path, "backbone", network), path)
 
 
@@ -46,7 +41,7 @@ def load_heads(heads: list, network: str, version: str, source: str | os.PathLik
         ValueError: a file of another network or version, of a backbone, or with negative weights.
         OSError: the file is missing or damaged.
     """
-    path = _packaged(f"{network}_bapps_{version}.h5") if source == "bapps" else Path(source)
+    path = _heads_path(network, version, source)
     arrays = _arrays(path, "heads", network, version)
     for name, array in arrays.items():
         if array.min() < 0:
@@ -55,6 +50,40 @@ def load_heads(heads: list, network: str, version: str, source: str | os.PathLik
                 f"Received: {path} with {name} down to {array.min()}"
             )
     _assign(heads, arrays, path)
+
+
+def has_backbone(backbone: keras.Model, network: str, source: str | os.PathLike) -> bool:
+    """Whether `load_backbone` would change nothing."""
+    path = _backbone_path(network, source)
+    return _holds(backbone.layers, _arrays(path, "backbone", network))
+
+
+def has_heads(heads: list, network: str, version: str, source: str | os.PathLike) -> bool:
+    """Whether `load_heads` would change nothing."""
+    path = _heads_path(network, version, source)
+    return _holds(heads, _arrays(path, "heads", network, version))
+
+
+def variables(layers: list) -> dict[str, keras.Variable]:
+    """The variables of layers, by their names in weight files: `layer/variable`."""
+    return {
+        f"{layer.name}/{variable.name}": variable for layer in layers for variable in layer.weights
+    }
+
+
+def _backbone_path(network: str, source: str | os.PathLike) -> Path:
+    if source != "imagenet":
+        return Path(source)
+    return downloads.squeezenet() if network == "squeeze" else _packaged(f"{network}_imagenet.h5")
+
+
+def _heads_path(network: str, version: str, source: str | os.PathLike) -> Path:
+    return _packaged(f"{network}_bapps_{version}.h5") if source == "bapps" else Path(source)
+
+
+def _holds(layers: list, arrays: Mapping[str, np.ndarray]) -> bool:
+    held = {name: keras.ops.convert_to_numpy(v) for name, v in variables(layers).items()}
+    return all(np.array_equal(v, arrays[name].astype(v.dtype)) for name, v in held.items())
 
 
 def _packaged(name: str) -> Path:
@@ -89,13 +118,9 @@ def _arrays(path: Path, kind: str, network: str, version: str = "") -> Mapping[s
 
 
 def _assign(layers: list, arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Sets every variable of `layers` to the array called `layer/variable`, after checking them
-    all.
-    """
-    variables = {
-        f"{layer.name}/{variable.name}": variable for layer in layers for variable in layer.weights
-    }
-    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    """Sets every variable of `layers` to the array of its name, after checking them all."""
+    assigned = variables(layers)
+    expected = {name: tuple(variable.shape) for name, variable in assigned.items()}
     received = {name: array.shape for name, array in arrays.items()}
     for name in sorted(expected.keys() | received.keys()):
         if expected.get(name) != received.get(name):
@@ -107,5 +132,5 @@ def _assign(layers: list, arrays: Mapping[str, np.ndarray], path: Path) -> None:
             raise ValueError(
                 f"Expected finite weights. Received: {path} with NaN or infinity in {name}"
             )
-    for name, variable in variables.items():
+    for name, variable in assigned.items():
         variable.assign(arrays[name])
