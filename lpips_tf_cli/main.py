@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lpips_tf_cli import compare, program
+from lpips_tf_cli import compare, optimize, program
 
 app = typer.Typer(
     help="LPIPS, the perceptual distance between images: 0 for equal ones, higher for others.",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("pair")(compare.pair)
 app.command("dirs")(compare.dirs)
 app.command("all-pairs")(compare.all_pairs)
+app.command("optimize")(optimize.optimize)
 
 
 def main() -> None:

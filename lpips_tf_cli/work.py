@@ -68,11 +68,11 @@ def pair_distances(metric: lpips_tf.LPIPS, pairs: Sequence[tuple[Path, Path]]) -
     """The distance of each pair of files; the sizes of different pairs may differ."""
     groups = collections.defaultdict(list)
     for i, pair in enumerate(pairs):
-        groups[_same_size(pair, metric.least_side)].append(i)
+        groups[same_size(pair, metric.least_side)].append(i)
     chunks = [chunk for size, indices in groups.items() for chunk in _in_batches(indices, size)]
     files = ([path for i in chunk for path in pairs[i]] for chunk in chunks)
     distances = [0.0] * len(pairs)
-    with _progress(len(pairs)) as bar:
+    with progress(len(pairs)) as bar:
         for chunk, batch in zip(chunks, _decoded(files), strict=True):
             for i, distance in zip(chunk, _floats(metric(batch[0::2], batch[1::2])), strict=True):
                 distances[i] = distance
@@ -108,14 +108,14 @@ def consecutive_distances(
 
 def _image_batches(folder: Path, names: Sequence[str], least_side: int) -> Iterator[np.ndarray]:
     paths = [folder / name for name in names]
-    size = _same_size(paths, least_side)
-    with _progress(len(paths)) as bar:
+    size = same_size(paths, least_side)
+    with progress(len(paths)) as bar:
         for batch in _decoded(_in_batches(paths, size)):
             yield batch
             bar.advance(bar.task_ids[0], len(batch))
 
 
-def _same_size(paths: Iterable[Path], least_side: int) -> tuple[int, int]:
+def same_size(paths: Iterable[Path], least_side: int) -> tuple[int, int]:
     """The (height, width) that all the images have.
 
     Raises:
@@ -165,7 +165,7 @@ def _floats(distances) -> list[float]:
     return [float(str(distance)) for distance in _numbers(distances)]
 
 
-def _progress(count: int) -> Progress:
+def progress(count: int, description: str = "comparing") -> Progress:
     """A progress bar with one task, on standard error and only on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -176,5 +176,5 @@ def _progress(count: int) -> Progress:
         disable=not sys.stderr.isatty(),
         transient=True,
     )
-    bar.add_task("comparing", total=count)
+    bar.add_task(description, total=count)
     return bar

@@ -254,7 +254,7 @@ def test_gradients_are_those_of_finite_differences(noise, net):
         assert difference == pytest.approx(np.vdot(gradient, direction), rel=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("mode", ["eager", "graph"])  # XLA on CPU knows none of a max-pool
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_second_derivatives_are_those_of_finite_differences(noise, net, mode):
     """The gradient of a gradient penalty, through every layer's own gradient."""

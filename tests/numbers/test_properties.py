@@ -1,5 +1,7 @@
 """What mathematics says of the metric, for any images."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -108,6 +110,17 @@ def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
         x = np.full((1, side, side, 3), value, "float32")
         for other in (x, -x):
             assert np.isfinite(gradient(lambda a, b=other: ops.sum(build(net)(a, b)), x)).all()
+
+
+def test_gradients_are_finite_in_float16():
+    """Far out of range too, where float16 overflows."""
+    metric = lpips_tf.LPIPS(dtype="mixed_float16")
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 36, 36, 3)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the range
+        slopes = [gradient(lambda a, s=s: ops.sum(metric(s * x[::-1], a)), s * x) for s in (1, 1e4)]
+    assert np.isfinite(slopes).all()
+    assert np.abs(slopes[0]).max() > 1e-4
 
 
 def test_dead_features_have_finite_gradients():
