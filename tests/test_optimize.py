@@ -70,7 +70,8 @@ def test_values_stay_in_range(run, folder):
     code, *_ = run("ref.png", "--init", "img.png", "-o", "out.png", *options)
     assert code == 0
     values = lpips_tf.images.load("out.png")
-    assert {224 - 64, 255} <= set(np.unique(values)) <= {224 - 64, 224, 255}
+    assert values.max() == 255
+    assert values.min() >= 224 - 64
 
 
 def test_an_equal_image_stays(run, folder):
