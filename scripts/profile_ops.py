@@ -1,4 +1,5 @@
-"""Where the time of a forward pass goes under TensorFlow: the share of each kind of operation.
+"""Where the time goes under TensorFlow, of a forward pass and of one with the gradient towards one
+image: the share of each kind of operation.
 
     python scripts/profile_ops.py [--update BENCHMARKS.md]
 
@@ -14,24 +15,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
 import collections
-import sys
+import itertools
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import tensorflow as tf
 from report import table, update
+from sides import our_call, random_images
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-import lpips_tf
 
 CASES = [("alex", 50, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]
 CALLS = 10
-KINDS = {
+KINDS = {  # of a forward pass
     "_MklNativeFusedConv2D": "convolution, bias, ReLU",
     "_MklNativePadWithFusedConv2D": "convolution, bias, ReLU",
+    "_MklNativeConv2DBackpropInput": "convolution, backward",
     "_MklNativeMaxPool": "max-pool",
+    "_MklNativeMaxPoolGrad": "max-pool, backward",
+    "ReluGrad": "ReLU, backward",
     "Pad": "padding",
     "ConcatV2": "concatenation",
     "Square": "norms",
@@ -42,17 +43,18 @@ KINDS = {
     "Sub": "scaling of images",
     "RealDiv": "scaling of images",
 }
+BOTH_WAYS = {kind for kind in KINDS.values() if "convolution" in kind or "max-pool" in kind}
+BOTH_WAYS |= {"ReLU, backward", "padding", "concatenation"}
 
 
-def operation_times(net: str, count: int, side: int) -> collections.Counter:
+def operation_times(net: str, count: int, side: int, gradient: bool) -> collections.Counter:
     """Seconds by kind of operation."""
-    metric = lpips_tf.LPIPS(net, backbone_weights=None)
-    in0, in1 = (tf.random.uniform((count, side, side, 3), -1, 1) for _ in range(2))
-    metric(in0, in1)
+    call = our_call(net, random_images(count, side), "float32", gradient)
+    call(), call()
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
             for _ in range(CALLS):
-                metric(in0, in1).numpy()
+                call()
         (path,) = Path(folder).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(path.read_bytes())
     times: collections.Counter = collections.Counter()
@@ -62,23 +64,32 @@ def operation_times(net: str, count: int, side: int) -> collections.Counter:
             node, _, operation = names[event.metadata_id].rpartition(":")
             # "node:Operation", not a C++ function or the whole graph
             if node and not node.endswith(":") and operation.isidentifier():
-                times[KINDS.get(operation, "other")] += event.duration_ps / 1e12
+                kind = KINDS.get(operation, "other")
+                if gradient and kind not in BOTH_WAYS:
+                    kind = "scaling of images and comparison of features, both ways"
+                times[kind] += event.duration_ps / 1e12
     return times
+
+
+def shares(gradient: bool) -> str:
+    columns = [operation_times(*case, gradient) for case in CASES]
+    kinds = dict.fromkeys([*KINDS.values(), "other", *itertools.chain(*columns)])
+    rows = [
+        [kind, *(f"{column[kind] / column.total():.0%}" for column in columns)]
+        for kind in kinds if any(column[kind] for column in columns)
+    ]  # fmt: skip
+    return table(["", *(f"{net}, {count} pairs of {side}²" for net, count, side in CASES)], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
+    parser.add_argument("--update", type=Path, help="Markdown file whose sections are replaced")
     arguments = parser.parse_args()
-    columns = [operation_times(*case) for case in CASES]
-    rows = [
-        [kind, *(f"{column[kind] / column.total():.0%}" for column in columns)]
-        for kind in dict.fromkeys([*KINDS.values(), "other"])
-    ]
-    report = table(["", *(f"{net}, {count} pairs of {side}²" for net, count, side in CASES)], rows)
-    print(report)
-    if arguments.update:
-        update(arguments.update, "profile", report)
+    for section, gradient in (("profile", False), ("profile-gradient", True)):
+        report = shares(gradient)
+        print(report)
+        if arguments.update:
+            update(arguments.update, section, report)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,17 @@ def test_sample_weight(pairs):
     assert metric == pytest.approx((weights * distances).sum() / weights.sum(), rel=1e-4)
 
 
+def test_a_streaming_metric_is_the_mean_over_all_batches(build, pairs):
+    """What torchmetrics' class is: batches of any size count by their pairs."""
+    x, y = pairs
+    metric = keras.metrics.MeanMetricWrapper(build(), name="lpips")
+    metric.update_state(x[:3], y[:3])
+    metric.update_state(x[3:], y[3:])
+    assert float(metric.result()) == pytest.approx(numbers(build()(x, y)).mean(), rel=1e-5)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
 def test_a_model_trains_no_metric_that_it_holds(pairs):
     x, y = pairs
     model = network()
