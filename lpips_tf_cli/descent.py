@@ -112,12 +112,8 @@ class _Picture(keras.Model):
 
     def __init__(self, values: np.ndarray):
         super().__init__(name="picture", dtype="float32")
-        self.values = self.add_weight(
-            shape=values.shape,
-            initializer=lambda *_, **__: ops.convert_to_tensor(values),
-            constraint=lambda values: ops.clip(values, -1, 1),
-            name="values",
-        )
+        self.values = self.add_weight(shape=values.shape, constraint=_Clamped(), name="values")
+        self.values.assign(values)
         self.built = True
 
     def call(self, inputs):
@@ -127,6 +123,11 @@ class _Picture(keras.Model):
         """(H, W, 3) uint8."""
         values = ops.convert_to_numpy(self.values.value)[0]
         return np.round((values + 1) * 127.5).astype(np.uint8)
+
+
+class _Clamped(keras.constraints.Constraint):
+    def __call__(self, values):
+        return ops.clip(values, -1, 1)
 
 
 def _to_floats(image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ progress bar.
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import os
 import sys
@@ -165,7 +166,8 @@ def _floats(distances) -> list[float]:
     return [float(str(distance)) for distance in _numbers(distances)]
 
 
-def progress(count: int, description: str = "comparing") -> Progress:
+@contextlib.contextmanager
+def progress(count: int, description: str = "comparing") -> Iterator[Progress]:
     """A progress bar with one task, on standard error and only on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
@@ -173,8 +175,8 @@ def progress(count: int, description: str = "comparing") -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
         transient=True,
     )
     bar.add_task(description, total=count)
-    return bar
+    with bar if sys.stderr.isatty() else contextlib.nullcontext():
+        yield bar
