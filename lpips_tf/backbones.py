@@ -15,6 +15,8 @@ from keras import layers
 from lpips_tf import float16
 from lpips_tf.image_convolution import ImageConv2D
 
+NHWC = "channels_last"
+
 
 def alexnet(dtype=None) -> keras.Model:
     """AlexNet up to conv5, tapped after each of its five ReLUs (torchvision's
@@ -24,7 +26,7 @@ def alexnet(dtype=None) -> keras.Model:
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014).
     """
     conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
-    pool = functools.partial(layers.MaxPooling2D, 3, strides=2, dtype=dtype)
+    pool = functools.partial(layers.MaxPooling2D, 3, strides=2, data_format=NHWC, dtype=dtype)
     image = _image(dtype)
     conv1 = ImageConv2D(
         64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=dtype
@@ -49,7 +51,7 @@ def vgg16(dtype=None) -> keras.Model:
     taps = []
     for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
         if block > 1:
-            x = layers.MaxPooling2D(2, name=f"pool{block - 1}", dtype=dtype)(x)
+            x = layers.MaxPooling2D(2, name=f"pool{block - 1}", data_format=NHWC, dtype=dtype)(x)
         for i in range(1, depth + 1):
             x = _convolution(f"conv{block}_{i}", filters, 3, _he_normal, dtype=dtype)(x)
         taps.append(x)
@@ -92,7 +94,9 @@ def _bounded(x):
 
 
 def _pad(before, after, dtype, name=None):
-    return layers.ZeroPadding2D(((before, after), (before, after)), name=name, dtype=dtype)
+    return layers.ZeroPadding2D(
+        ((before, after), (before, after)), data_format=NHWC, name=name, dtype=dtype
+    )
 
 
 def _convolution(name, filters, size, initializer, strides=1, padding="same", dtype=None):
@@ -101,6 +105,7 @@ def _convolution(name, filters, size, initializer, strides=1, padding="same", dt
         size,
         strides=strides,
         padding=padding,
+        data_format=NHWC,
         activation="relu",
         kernel_initializer=initializer(),
         name=name,
@@ -127,7 +132,7 @@ def _pool_ceil(name, x, dtype):
     change no maximum: what is pooled comes out of a ReLU.
     """
     x = _pad(0, 1, dtype, name=f"{name}_pad")(x)
-    return layers.MaxPooling2D(3, strides=2, name=name, dtype=dtype)(x)
+    return layers.MaxPooling2D(3, strides=2, data_format=NHWC, name=name, dtype=dtype)(x)
 
 
 def _torch_default():

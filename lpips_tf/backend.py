@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports neither
 
 
 class Compiled:
@@ -32,10 +34,12 @@ class Compiled:
         self._graphs: dict[Any, Callable] = {}
 
     def __call__(self, *images, **options):
-        if not runs_eagerly(*images):
-            return self._function(*images, **options)
+        # A graph would keep the values of a scope around this call for all later ones.
+        if not runs_eagerly(*images) or in_stateless_scope():
+            return self._run(*images, **options)
         import tensorflow as tf
 
+        images = tuple(tf.convert_to_tensor(image) for image in images)  # reads variables
         watched = _watched(images)
         trainable = tuple(variable.trainable for variable in self._variables)
         key = (watched, trainable, *(image.dtype for image in images), *options.items())
@@ -46,11 +50,19 @@ class Compiled:
                     image if tape or not image.dtype.is_floating else tf.stop_gradient(image)
                     for image, tape in zip(images, watched, strict=True)
                 )
-                return self._function(*stopped, **options)
+                return self._run(*stopped, **options)
 
             signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
-            self._graphs[key] = tf.function(graph, input_signature=signature, autograph=False)
+            self._graphs[key] = tf.function(
+                functools.partial(graph),  # TensorFlow takes functions of one code for retraces
+                input_signature=signature,
+                autograph=False,
+            )
         return self._graphs[key](*images)
+
+    def _run(self, *images, **options):
+        with AutocastScope(None):  # weights as they are, whatever the policy of a layer around
+            return self._function(*images, **options)
 
 
 def _watched(images: tuple) -> tuple[bool, ...]:
@@ -85,8 +97,10 @@ def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     import tensorflow as tf
 
-    frozen = [variable for variable in variables if not variable.trainable]
-    return keras.StatelessScope([(v, tf.stop_gradient(v.value)) for v in frozen])
+    mapping = [(v, tf.stop_gradient(v.value)) for v in variables if not v.trainable]
+    if in_stateless_scope():  # a scope hides the one around it
+        mapping += [(v, v.value) for v in variables if v.trainable]
+    return keras.StatelessScope(mapping)
 
 
 def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:

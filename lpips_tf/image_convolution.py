@@ -21,7 +21,13 @@ class ImageConv2D(keras.layers.Conv2D):
 
     def __init__(self, filters, kernel_size, strides, pad, **kwargs):
         super().__init__(
-            filters, kernel_size, strides=strides, padding="valid", activation="relu", **kwargs
+            filters,
+            kernel_size,
+            strides=strides,
+            padding="valid",
+            data_format="channels_last",
+            activation="relu",
+            **kwargs,
         )
         if strides * -(-kernel_size // strides) - strides < kernel_size - 1 - pad:
             raise ValueError(

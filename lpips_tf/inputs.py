@@ -14,8 +14,15 @@ Range = tuple[float, float]
 
 
 def as_array(images: Any) -> Any:
-    """Arrays, tensors and symbols as they are, all else as a NumPy array."""
-    return images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
+    """Arrays, tensors and symbols as they are, all else as a NumPy array.
+
+    Raises:
+        ValueError: what holds no numbers.
+    """
+    array = images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
+        raise ValueError(f"Expected arrays or tensors of images. Received: {type(images).__name__}")
+    return array
 
 
 def is_uint8(images: Any) -> bool:

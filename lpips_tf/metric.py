@@ -45,6 +45,7 @@ NETWORKS = {
     "squeeze": _Network(backbones.squeezenet, 17),
 }
 VERSIONS = ("0.1", "0.0")
+FIXED = ("net", "version", "lpips", "spatial", "value_range")  # compiled graphs depend on them
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -242,15 +243,17 @@ class LPIPS(keras.Model):
 
     def _taps(self, images):
         """The features of every layer of scaled images, in `accumulation_dtype`."""
+        if self.compute_dtype != "float16":
+            taps = self.backbone(ops.cast(images, self.compute_dtype))
+            return [ops.cast(tap, self.accumulation_dtype) for tap in taps]
         # Gradients of weights would keep the factor, so where these are trained Keras'
         # LossScaleOptimizer does what can be done.
-        scaled = self.compute_dtype == "float16" and not self.backbone.trainable_variables
-        scale = float16.gradient_scale(images) if scaled else None
-        if scaled:
-            images = float16.with_gradient_times(images, 1 / scale)
-        taps = self.backbone(ops.cast(images, self.compute_dtype))
-        taps = [ops.cast(tap, self.accumulation_dtype) for tap in taps]
-        return [float16.with_gradient_times(tap, scale) for tap in taps] if scaled else taps
+        frozen = not self.backbone.trainable_variables
+        scale = float16.gradient_scale(images) if frozen else 1.0
+        valid = ops.reshape(_nan_unless_finite(images), (-1, 1, 1, 1))
+        images = float16.with_gradient_times(images, valid / scale)
+        taps = self.backbone(ops.cast(images, "float16"))
+        return [float16.with_gradient_times(ops.cast(tap, "float32"), scale) for tap in taps]
 
     def _scale(self, images):
         """Images in their own range to what the backbone expects.
@@ -303,12 +306,33 @@ class LPIPS(keras.Model):
     def load_own_variables(self, store):
         self._missing_weights = saving.load(self, store)
 
+    def __setattr__(self, name, value):
+        if name in FIXED and hasattr(self, "_compiled_distance"):
+            raise AttributeError(f"{name} cannot be changed; give it to a new LPIPS")
+        super().__setattr__(name, value)
+
     def get_config(self):
         config = {name: getattr(self, name) for name in inspect.signature(LPIPS).parameters}
-        return config | {"dtype": super().get_config()["dtype"]}
+        config["dtype"] = super().get_config()["dtype"]
+        trainable = [layer.name for layer in self._weighted_layers() if layer.trainable]
+        return config | ({"trainable": trainable} if trainable else {})
+
+    def _weighted_layers(self):
+        return [*(layer for layer in self.backbone.layers if layer.weights), *self.heads]
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
+        trainable = config.pop("trainable", [])
+        metric = cls._from_constructor(config)
+        backbone = {layer.name for layer in metric.backbone.layers}
+        metric.backbone.trainable = not backbone.isdisjoint(trainable)
+        for layer in metric._weighted_layers():
+            layer.trainable = layer.name in trainable
+        return metric
+
+    @classmethod
+    def _from_constructor(cls, config):
         try:
             return cls(**config)
         except OSError as error:
@@ -322,14 +346,16 @@ class LPIPS(keras.Model):
 
 
 def _nan_unless_finite(images):
-    """For each image 1, or NaN if a pixel is NaN or infinite.
+    """For each image 1, or NaN if a pixel is NaN, infinite, or so large (about 1e15) that the
+    norms of features overflow.
 
-    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and a diverged model would look well.
+    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and features over an infinite norm are 0: a
+    diverged model would look well.
     """
     if is_uint8(images):
         return ops.ones(1)
-    sums = ops.sum(ops.cast(images, "float32"), axis=(1, 2, 3))
-    return ops.where(ops.isfinite(sums), 1.0, float("nan"))
+    large = ops.square(1e3 * ops.cast(images, "float32"))
+    return ops.where(ops.isfinite(ops.sum(large, axis=(1, 2, 3))), 1.0, float("nan"))
 
 
 def _unit_normalize(features):

@@ -481,3 +481,107 @@ def test_training_under_a_float16_policy(pairs):
         keras.mixed_precision.set_dtype_policy("float32")
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
+
+
+# Whatever is around a call
+
+
+@pytest.mark.parametrize("kind", [tf.Variable, keras.Variable])
+def test_images_that_are_variables(build, pairs, kind):
+    """The natural form of an image that is optimised."""
+    x, y = pairs
+    metric, image = build(), kind(y)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(metric(x, image))
+    received = tape.gradient(
+        loss, getattr(image, "value", image) if kind is keras.Variable else image
+    )
+    expected = with_gradient(metric, tf.constant(x), tf.constant(y))[1]
+    np.testing.assert_allclose(received, expected, atol=1e-7)
+
+
+def test_a_layer_of_another_policy_around(build, pairs):
+    """Neither this call nor any later one computes in the policy of the layer."""
+    x, y = map(tf.constant, pairs)
+    metric = lpips_tf.LPIPS(dtype="float32")
+
+    class Outer(keras.layers.Layer):
+        def call(self, _):
+            return metric(x, y)
+
+    for distance in (Outer(dtype="mixed_bfloat16")(tf.zeros(1)), metric(x, y)):
+        np.testing.assert_array_equal(distance, build()(x, y))
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_stateless_calls_use_the_weights_that_they_are_given(pairs, trainable):
+    x, y = map(tf.constant, pairs)
+    metric = lpips_tf.LPIPS()
+    metric.backbone.trainable = trainable
+    before = metric(x, y)
+    halved = [v.value / 2 if len(v.shape) == 4 else v.value for v in metric.trainable_variables]
+    others = [v.value / 2 if len(v.shape) == 4 else v.value for v in metric.non_trainable_variables]
+    for call in (metric.stateless_call, tf.function(metric.stateless_call)):
+        received = call(halved, others, x, y)[0]
+        assert np.abs(received - before).max() > 1e-3
+    np.testing.assert_array_equal(metric(x, y), before)
+    for variable, value in zip(metric.trainable_variables, halved, strict=True):
+        variable.assign(value)
+    for variable, value in zip(metric.non_trainable_variables, others, strict=True):
+        variable.assign(value)
+    np.testing.assert_allclose(metric(x, y), received, rtol=1e-5)
+
+
+def test_channels_first_as_keras_default(build, pairs):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        distances = [lpips_tf.LPIPS(net)(*pairs) for net in ("alex", "vgg")]
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    for net, distance in zip(("alex", "vgg"), distances, strict=True):
+        np.testing.assert_array_equal(distance, build(net)(*pairs))
+
+
+def test_what_is_trained_survives_saving(tmp_path):
+    metric = lpips_tf.LPIPS()
+    metric.heads[1].trainable = True
+    metric.backbone.trainable = True
+    metric.backbone.get_layer("conv1").trainable = False
+    metric.save(tmp_path / "metric.keras")
+    loaded = keras.saving.load_model(tmp_path / "metric.keras")
+    names = [v.path for v in metric.trainable_variables]
+    assert len(names) == 9
+    assert len(loaded.trainable_variables) == 9
+    assert not loaded.backbone.get_layer("conv1").trainable
+    assert lpips_tf.LPIPS.from_config(lpips_tf.LPIPS().get_config()).trainable_variables == []
+
+
+def test_settings_cannot_change_under_a_compiled_graph():
+    metric = lpips_tf.LPIPS()
+    with pytest.raises(AttributeError, match="value_range cannot be changed; give it to a new"):
+        metric.value_range = (0, 1)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nan_shows_in_the_gradient_too(pairs, policy):
+    x, y = pairs
+    y = y.copy()
+    y[1, 3, 4, 0] = np.nan
+    gradient = with_gradient(lpips_tf.LPIPS(dtype=policy), tf.constant(x), tf.constant(y))[1]
+    assert np.isnan(gradient).any((1, 2, 3)).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("scale", [1e16, 1e20, 1e30])
+def test_images_too_large_for_float32_are_nan(build, pairs, scale):
+    """Norms of their features are infinite, and the distance would be 0, as of equal images."""
+    x, y = pairs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isnan(build()(scale * x, scale * y)).all()
+        assert np.isfinite(build()(1e10 * x, 1e10 * y)).all()
+
+
+@pytest.mark.parametrize("images", ["picture.png", None])
+def test_what_is_no_image(build, pairs, images):
+    with pytest.raises(ValueError, match=r"Expected arrays or tensors of images\. Received: "):
+        build()(images, pairs[0])
