@@ -41,7 +41,8 @@ def crops(count):
     for i in rng.integers(len(pictures), size=count):
         top, left = (rng.integers(side - SIDE + 1) for side in pictures[i].shape[:2])
         high.append(pictures[i][top : top + SIDE, left : left + SIDE])
-    return resized(np.stack(high), 1 / SCALE), np.stack(high)
+    high = np.stack(high)
+    return resized(high, 1 / SCALE), high
 
 
 def network(channels=48, depth=6):

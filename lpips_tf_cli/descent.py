@@ -25,8 +25,7 @@ class Way(NamedTuple):
     image: np.ndarray  # the last, (H, W, 3) uint8
     distances: list[float]  # of the image at first, and after each step
     frames: list[np.ndarray]  # some of the images, evenly spaced: the first, …, the last
-    first: float  # distance of the image that was given
-    last: float  # distance of the last, as uint8
+    last: float  # distance of the last as uint8; the others are of images before rounding
 
 
 def optimize(
@@ -53,8 +52,8 @@ def optimize(
             if step in kept:
                 pictures.append(moved)
             bar.update(bar.task_ids[0], completed=step, description=f"distance {distance:.4f}")
-    first, last = (_distance(metric, target, x) for x in (image, moved))
-    return Way(moved, distances, pictures, first, last)
+    last = ops.convert_to_numpy(metric(target[None], moved[None]))
+    return Way(moved, distances, pictures, float(last[0]))
 
 
 def descend(
@@ -132,7 +131,3 @@ class _Clamped(keras.constraints.Constraint):
 
 def _to_floats(image: np.ndarray) -> np.ndarray:
     return (image / np.float32(127.5) - 1)[None]
-
-
-def _distance(metric: lpips_tf.LPIPS, reference: np.ndarray, image: np.ndarray) -> float:
-    return float(ops.convert_to_numpy(metric(reference[None], image[None]))[0])

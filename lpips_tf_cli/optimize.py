@@ -11,6 +11,7 @@ import typer
 
 from lpips_tf_cli.options import Baseline, Net, Version
 from lpips_tf_cli.program import printable
+from lpips_tf_cli.results import check_output
 from lpips_tf_cli.startup import load_metric, quietly
 
 CURVES = (".png", ".svg", ".pdf")
@@ -94,7 +95,7 @@ def optimize(
                 way.distances,
                 f"LPIPS ({net} {version}{' baseline' if baseline else ''})",
             )
-    print(f"{printable(init)}: {way.first:.3f}")
+    print(f"{printable(init)}: {way.distances[0]:.3f}")
     print(f"{printable(output)}: {way.last:.3f}")
 
 
@@ -104,11 +105,7 @@ def _check_outputs(named: dict[str, tuple[Path | None, tuple[str, ...]]], others
     for option, (path, suffixes) in named.items():
         if path is None:
             continue
-        if path.suffix.lower() not in suffixes:
-            raise typer.BadParameter(
-                f"Expected a file that ends in {', '.join(suffixes)}. Received: {path}",
-                param_hint=option,
-            )
+        check_output(path, suffixes, option)
         if path.resolve() in taken:
             raise typer.BadParameter(
                 f"Expected a file that nothing else names. Received: {path}", param_hint=option

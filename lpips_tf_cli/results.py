@@ -16,11 +16,14 @@ from lpips_tf_cli.startup import quietly
 Write = Callable[[Sequence[str], Iterable[Sequence]], None]
 
 
-def check_output(path: Path | None) -> None:
+def check_output(
+    path: Path | None, suffixes: Sequence[str] = (".csv", ".json"), option: str = "--output"
+) -> None:
     """Refuses a file whose suffix names no format, as wrong usage."""
-    if path is not None and path.suffix.lower() not in (".csv", ".json"):
+    if path is not None and path.suffix.lower() not in suffixes:
         raise typer.BadParameter(
-            f"Expected a file that ends in .csv or .json. Received: {path}", param_hint="--output"
+            f"Expected a file that ends in {' or '.join(suffixes)}. Received: {path}",
+            param_hint=option,
         )
 
 
