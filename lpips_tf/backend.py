@@ -103,8 +103,9 @@ def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
     return keras.StatelessScope(mapping)
 
 
-def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:
-    """The images, with a check of what is unknown of their shapes until the graph runs.
+def checked_in_graph(*images: Any, least_side: int) -> tuple:
+    """Batches of images of one shape, with a check of what is unknown of their shapes until the
+    graph runs.
 
     Other backends know all shapes when they trace. TensorFlow's kernels would broadcast one batch
     to another, and end the process where an image is too small to pool.
@@ -112,30 +113,45 @@ def checked_in_graph(in0: Any, in1: Any, least_side: int) -> tuple[Any, Any]:
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs.
     """
-    symbols = any(isinstance(image, keras.KerasTensor) for image in (in0, in1))
+    symbols = any(isinstance(image, keras.KerasTensor) for image in images)
     if symbols or keras.backend.backend() != "tensorflow":
-        return in0, in1
+        return images
     import tensorflow as tf
 
-    in0, in1 = tf.convert_to_tensor(in0), tf.convert_to_tensor(in1)
-    if not (in0.shape.is_fully_defined() and in1.shape.is_fully_defined()):
-        shape0, shape1 = tf.shape(in0), tf.shape(in1)
+    tensors = [tf.convert_to_tensor(image) for image in images]
+    if not all(tensor.shape.is_fully_defined() for tensor in tensors):
+        shape0, *shapes = [tf.shape(tensor) for tensor in tensors]
         conditions = [
             tf.Assert(
-                tf.reduce_all(tf.equal(shape0, shape1)),
-                ["Expected in0 and in1 to have the same shape. Received:", shape0, shape1],
-            ),
+                tf.reduce_all(tf.equal(shape0, shape)),
+                ["Expected images of the same shape. Received:", shape0, shape],
+            )
+            for shape in shapes
+        ]
+        conditions.append(
             tf.Assert(
                 tf.reduce_all(shape0[1:3] >= least_side) & (shape0[0] > 0),
                 [
                     f"Expected images of at least {least_side}x{least_side} pixels. Received:",
                     shape0,
                 ],
-            ),
-        ]
+            )
+        )
         with tf.control_dependencies(conditions):
-            in0, in1 = tf.identity(in0), tf.identity(in1)
-    return in0, in1
+            tensors = [tf.identity(tensor) for tensor in tensors]
+    return tuple(tensors)
+
+
+def replica() -> tuple[Any, int]:
+    """Which replica this code runs in, and how many there are (`tf.distribute`)."""
+    if keras.backend.backend() != "tensorflow":
+        return 0, 1
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
 
 def values(tensor: Any) -> np.ndarray | None:

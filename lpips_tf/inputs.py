@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -29,7 +30,7 @@ def is_uint8(images: Any) -> bool:
     return keras.backend.standardize_dtype(images.dtype) == "uint8"
 
 
-def check_images(name: str, images: Any, net: str, least_side: int, value_range: Range) -> None:
+def check_images(name: str, images: Any, metric: str, least_side: int, value_range: Range) -> None:
     """Checks what is known of a batch of images: its dtype, and its shape as far as it is static.
 
     Raises:
@@ -47,13 +48,35 @@ def check_images(name: str, images: Any, net: str, least_side: int, value_range:
     elif shape[0] == 0:
         expected = "at least one image"
     elif any(side is not None and side < least_side for side in shape[1:3]):
-        expected = f"images of at least {least_side}x{least_side} pixels for net={net!r}"
+        expected = f"images of at least {least_side}x{least_side} pixels for {metric}"
     elif dtype != "uint8" and "float" not in dtype:
         expected = f"images of dtype uint8 (0 to 255), or floats in value_range={value_range}"
         raise ValueError(f"Expected {expected}. Received: {name}.dtype={dtype}")
     else:
         return
     raise ValueError(f"Expected {expected}. Received: {name}.shape={shape}")
+
+
+def check_choice(name: str, value: Any, choices: Collection) -> None:
+    """Raises ValueError for a `value` that is none of the choices."""
+    if value not in choices:
+        raise ValueError(
+            f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def checked_range(value_range: Any) -> Range:
+    """(lowest, highest) as floats; raises ValueError where they span nothing."""
+    try:
+        low, high = map(float, value_range)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ValueError(
+            f"Expected value_range=(lowest, highest), two finite numbers. Received: {value_range!r}"
+        )
+    return low, high
 
 
 def check_same_shape(in0: Any, in1: Any) -> None:

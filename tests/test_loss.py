@@ -366,7 +366,7 @@ def test_ten_sizes_and_two_batches_trace_once(photos):
     for i in range(10):
         images = [tf.cast(image[: 1 + i % 2, : 40 + i], "float32") / 128 - 1 for image in photos]
         with_gradient(metric, *images)
-    (graph,) = metric._compiled_distance._graphs.values()
+    (graph,) = metric._compiled_distances._graphs.values()
     assert graph.experimental_get_tracing_count() == 1
 
 

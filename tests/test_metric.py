@@ -66,7 +66,7 @@ def test_one_trace_serves_every_size(photos):
         for count in (1, 3):
             metric(photos[0][:count, :side], photos[1][:count, :side])
             metric.embed(photos[0][:count, :side])
-    for compiled in (metric._compiled_distance, metric._compiled_embedding):
+    for compiled in (metric._compiled_distances, metric._compiled_embedding):
         (graph,) = compiled._graphs.values()
         assert graph.experimental_get_tracing_count() == 1
 

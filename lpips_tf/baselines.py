@@ -1,0 +1,183 @@
+"""The simple distances that the paper compares LPIPS with, called like `LPIPS`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from lpips_tf.backend import Compiled
+from lpips_tf.inputs import (
+    as_array,
+    check_choice,
+    check_images,
+    check_range,
+    check_same_shape,
+    checked_range,
+    is_uint8,
+)
+
+COLORSPACES = ("RGB", "Lab")
+WINDOW = 7  # pixels, of SSIM
+# Linear RGB to CIE XYZ (IEC 61966-2-1), and XYZ of the white D65 for the 2° observer, with the
+# digits that scikit-image has.
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+WHITE = (0.95047, 1.0, 1.08883)
+
+
+class _Baseline:
+    """A distance between images of one size, without weights.
+
+    Args:
+        colorspace: "RGB", or "Lab": CIE L*a*b* of sRGB images under D65.
+        value_range: the (lowest, highest) value that float images span. Images of dtype uint8
+            always span 0 to 255.
+        name: name of the metric.
+
+    Raises:
+        ValueError: an unknown `colorspace` or an empty `value_range`.
+    """
+
+    least_side = 1
+
+    def __init__(
+        self,
+        colorspace: str = "Lab",
+        value_range: tuple[float, float] = (-1, 1),
+        name: str | None = None,
+    ):
+        check_choice("colorspace", colorspace, COLORSPACES)
+        self.colorspace = colorspace
+        self.value_range = checked_range(value_range)
+        self.name = name or type(self).__name__.lower()
+        self._compiled_distance = Compiled(self._exact_distance, [])
+
+    def __call__(self, in0, in1):
+        """The distance of each pair of images; symmetric, and exactly 0 for equal images.
+
+        Args:
+            in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
+                `value_range`.
+
+        Returns:
+            Distances (N,) in float32.
+
+        Raises:
+            ValueError: no images, shapes that differ or are not (N, H, W, 3), sides that are too
+                small, or a dtype that is neither uint8 nor floating.
+        """
+        in0, in1 = as_array(in0), as_array(in1)
+        for name, images in (("in0", in0), ("in1", in1)):
+            check_images(name, images, type(self).__name__, self.least_side, self.value_range)
+            check_range(name, images, self.value_range, stacklevel=2)
+        check_same_shape(in0, in1)
+        return self._compiled_distance(ops.convert_to_tensor(in0), ops.convert_to_tensor(in1))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "colorspace": self.colorspace,
+            "value_range": self.value_range,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def _exact_distance(self, in0, in1):
+        # Processors round in the vectors' lanes and at their ends differently, so that the colours
+        # of equal images may differ in the last bit.
+        in0, in1 = self._unit(in0), self._unit(in1)
+        equal = ops.all(in0 == in1, axis=(1, 2, 3))
+        if self.colorspace == "Lab":
+            in0, in1 = rgb_to_lab(in0) / 100, rgb_to_lab(in1) / 100
+        return ops.where(equal, 0.0, self._distance(in0, in1))
+
+    def _distance(self, x, y):
+        """Of images in RGB within [0, 1], or in Lab divided by 100."""
+        raise NotImplementedError
+
+    def _unit(self, images):
+        """Images in [0, 1]."""
+        low, high = (0, 255) if is_uint8(images) else self.value_range
+        return ops.divide(ops.subtract(ops.cast(images, "float32"), low), high - low)
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class L2(_Baseline):
+    """Mean squared difference.
+
+    In RGB that of images in [-1, 1]; in Lab ½·mean((Δ/100)²), as the official `lpips.L2` and
+    `lpips.l2` have it. Unlike there, floats are not cut down to 8 bits before they become Lab.
+    """
+
+    __doc__ = f"{__doc__}{_Baseline.__doc__.split(chr(10), 1)[1]}"
+
+    def _distance(self, x, y):
+        factor = 4 if self.colorspace == "RGB" else 0.5
+        return factor * ops.mean(ops.square(x - y), axis=(1, 2, 3))
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class DSSIM(_Baseline):
+    """Structural dissimilarity, (1 - SSIM) / 2, in [0, 1].
+
+    SSIM (Wang et al., "Image quality assessment: from error visibility to structural similarity",
+    2004) as scikit-image's `structural_similarity` computes it by default: a uniform window of 7x7
+    pixels, sample covariances, K1 = 0.01, K2 = 0.03, the mean over all windows within the image and
+    over channels; the data range is 255 in RGB and 100 in Lab, as in the official `lpips.DSSIM`.
+    Images have at least 7x7 pixels.
+    """
+
+    __doc__ = f"{__doc__}{_Baseline.__doc__.split(chr(10), 1)[1]}"
+
+    least_side = WINDOW
+
+    def _distance(self, x, y):
+        # SSIM's two factors are 1 - a and 1 - c: a the squared difference of means, c the variance
+        # of differences, each over its bound. Small distances then keep all their digits.
+        mean_x, mean_y = _window_means(x), _window_means(y)
+        means = ops.square(mean_x) + ops.square(mean_y) + 0.01**2
+        # Variances do not change when both images are shifted; near 0 they round less.
+        shift = ops.mean(x + y, axis=(1, 2), keepdims=True) / 2
+        variances = _variances(x - shift) + _variances(y - shift) + 0.03**2
+        a = ops.square(mean_x - mean_y) / means
+        c = _variances(x - y) / variances
+        return ops.mean(a + c - a * c, axis=(1, 2, 3)) / 2
+
+
+def rgb_to_lab(images):
+    """sRGB in [0, 1], of shape (…, 3), to CIE L*a*b* under D65 as scikit-image's `rgb2lab`: L in
+    [0, 100], a and b in about [-128, 128].
+    """
+    toe = images <= 0.04045
+    # A power has no finite gradient at 0: what takes the other branch stays away from it.
+    gamma = ops.power((ops.where(toe, 1.0, images) + 0.055) / 1.055, 2.4)
+    red, green, blue = ops.unstack(ops.where(toe, images / 12.92, gamma), axis=-1)
+    x, y, z = (
+        _lab_curve((row[0] * red + row[1] * green + row[2] * blue) / white)
+        for row, white in zip(RGB_TO_XYZ, WHITE, strict=True)
+    )
+    return ops.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def _lab_curve(values):
+    dark = values <= 0.008856
+    root = ops.power(ops.where(dark, 1.0, values), 1 / 3)
+    return ops.where(dark, 7.787 * values + 16 / 116, root)
+
+
+def _variances(images):
+    """Sample variances of all windows."""
+    count = WINDOW**2
+    variances = _window_means(ops.square(images)) - ops.square(_window_means(images))
+    return count / (count - 1) * variances
+
+
+def _window_means(images):
+    return ops.average_pool(images, WINDOW, strides=1, padding="valid", data_format="channels_last")

@@ -1,0 +1,178 @@
+"""How well a metric agrees with people, on the two kinds of judgements in BAPPS (Zhang et al., CVPR
+2018, section 2): as functions of arrays, and as Keras metrics that see a batch at a time.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from lpips_tf.backend import replica
+
+
+def two_afc_score(d0, d1, judge) -> float:
+    """Two-alternative forced choice: the share of people who chose the image that the metric finds
+    nearer to the reference.
+
+    For each triplet 1 - `judge` if d0 < d1, `judge` if d1 < d0, and ½ for a tie, averaged (the
+    official `score_2afc_dataset`).
+
+    Args:
+        d0, d1: (N,), the distances of the two images from the reference.
+        judge: (N,) in [0, 1], the fraction of people who chose the second.
+
+    Raises:
+        ValueError: no or different numbers of values, a distance that is NaN, or a judgement
+            outside [0, 1].
+    """
+    d0, d1, judge = _checked(d0=d0, d1=d1, judge=judge)
+    return float(np.mean((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2))
+
+
+def jnd_score(distances, same) -> float:
+    """Just noticeable differences: the area under the curve of precision and recall when pairs of
+    small distance are taken for those that look the same.
+
+    Precision and recall count the fraction of people who saw no difference; the area is that under
+    precision's envelope, as in VOC (the official `score_jnd_dataset` and `voc_ap`). Pairs of equal
+    distance, which no threshold separates, enter together, so the order of pairs does not matter.
+
+    Args:
+        distances: (N,).
+        same: (N,) in [0, 1], the fraction of people who saw no difference.
+
+    Returns:
+        The area in [0, 1]; NaN where nobody saw two equal images, as recall is not defined then.
+
+    Raises:
+        ValueError: as `two_afc_score` does.
+    """
+    distances, same = _checked(distances=distances, same=same)
+    if same.sum() == 0:
+        return float("nan")
+    order = np.argsort(distances)
+    distances, same = distances[order], same[order]
+    ends = np.flatnonzero(np.append(distances[1:] != distances[:-1], True))
+    found = np.cumsum(same)[ends]
+    envelope = np.maximum.accumulate((found / (ends + 1))[::-1])[::-1]
+    return float(np.sum(np.diff(found, prepend=0) * envelope) / found[-1])
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class TwoAFC(keras.metrics.Mean):
+    """`two_afc_score` as a Keras metric.
+
+    `update_state(judge, distances)` takes judgements (N,) and the pair of distances (d0, d1), two
+    arrays (N,) or one (N, 2). A distance that is NaN makes the result NaN.
+
+    Args:
+        name: name of the metric.
+        dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
+    """
+
+    def __init__(self, name="two_afc", dtype=None):
+        super().__init__(name=name, dtype=dtype or _accurate_dtype())
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        judge = _column(y_true, self.dtype)
+        pair = isinstance(y_pred, (tuple, list)) and len(y_pred) == 2
+        d0, d1 = y_pred if pair else ops.unstack(ops.convert_to_tensor(y_pred), axis=-1)
+        d0, d1 = (_column(d, self.dtype) for d in (d0, d1))
+        agreement = ops.where(d0 < d1, 1 - judge, ops.where(d1 < d0, judge, 0.5))
+        agreement = ops.where(ops.isnan(d0 + d1), float("nan"), agreement)
+        super().update_state(agreement, sample_weight)
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class JND(keras.metrics.Metric):
+    """`jnd_score` as a Keras metric.
+
+    `update_state(same, distances)` takes judgements and distances, both (N,). The score needs all
+    of them at the end, so they are kept. The result is NaN if a distance is, or if there were more
+    than `capacity` pairs (in all replicas together).
+
+    Args:
+        capacity: how many pairs there is room for. BAPPS has about 9,600.
+        name: name of the metric.
+        dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
+    """
+
+    def __init__(self, capacity=16384, name="jnd", dtype=None):
+        super().__init__(name=name, dtype=dtype or _accurate_dtype())
+        self.capacity = capacity
+        # Each replica fills places of its own, and reading adds the replicas' tables up.
+        self.table = self.add_variable((capacity, 3), "zeros", self.dtype, name="table")
+        self.count = self.add_variable((), "zeros", "int32", name="count")
+        self.lost = self.add_variable((), "zeros", "int32", name="lost")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        same, distances = _column(y_true, self.dtype), _column(y_pred, self.dtype)
+        weights = ops.ones_like(same)
+        if sample_weight is not None:
+            weights = weights * _column(sample_weight, self.dtype)
+        index, replicas = replica()
+        added = ops.shape(same)[0]
+        places = (self.count + ops.arange(added, dtype="int32")) * replicas + index
+        self.lost.assign_add(ops.sum(ops.cast(places >= self.capacity, "int32")))
+        places = ops.minimum(places, self.capacity - 1)[:, None]
+        rows = ops.stack([distances, same, weights], axis=1)
+        self.table.assign(ops.scatter_update(self.table, places, rows))
+        self.count.assign_add(added)
+
+    def result(self):
+        distances, same, weights = ops.unstack(ops.convert_to_tensor(self.table), axis=1)
+        order = ops.argsort(distances)
+        distances, same, weights = (ops.take(x, order) for x in (distances, same, weights))
+        found, seen = ops.cumsum(same * weights), ops.cumsum(weights)
+        ends = ops.concatenate([distances[1:] != distances[:-1], ops.ones(1, "bool")])
+        precision = ops.where(ends & (seen > 0), found / ops.where(seen > 0, seen, 1), 0)
+        envelope = _maximum_from_here_on(precision)
+        score = ops.sum(same * weights * envelope) / found[-1]
+        bad = (self.lost > 0) | ops.any(ops.isnan(distances))
+        return ops.where(bad, float("nan"), score)
+
+    def get_config(self):
+        return super().get_config() | {"capacity": self.capacity}
+
+
+def _checked(**arrays) -> list[np.ndarray]:
+    """The arrays as vectors of float64; all but the last hold distances, the last judgements."""
+    vectors = {name: np.asarray(array, np.float64).ravel() for name, array in arrays.items()}
+    lengths = {name: len(vector) for name, vector in vectors.items()}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        raise ValueError(
+            "Expected the same number of values, at least one, of each. "
+            f"Received: {', '.join(f'{count} of {name}' for name, count in lengths.items())}"
+        )
+    *distances, (judged, judgements) = vectors.items()
+    for name, vector in distances:
+        if np.isnan(vector).any():
+            raise ValueError(
+                f"Expected distances. Received: {name} with {np.isnan(vector).sum()} NaN"
+            )
+    outside = ~((judgements >= 0) & (judgements <= 1))
+    if outside.any():
+        raise ValueError(
+            f"Expected fractions of people, in [0, 1]. Received: {judged} with "
+            f"{judgements[outside][0]}"
+        )
+    return list(vectors.values())
+
+
+def _maximum_from_here_on(values):
+    """For each of a vector's non-negative values the largest from there to the end."""
+    # Keras' associative_scan does not compile with XLA under TensorFlow.
+    reach, length = 1, values.shape[0]
+    while reach < length:  # each value covers as many after it as `reach` says
+        values = ops.maximum(values, ops.pad(values[reach:], ((0, reach),)))
+        reach *= 2
+    return values
+
+
+def _column(values, dtype):
+    return ops.reshape(ops.cast(values, dtype), (-1,))
+
+
+def _accurate_dtype() -> str:
+    return "float32" if keras.backend.backend() == "jax" else "float64"
