@@ -30,7 +30,7 @@ RGB_TO_XYZ = (
 WHITE = (0.95047, 1.0, 1.08883)
 
 
-class _Baseline:
+class Baseline:
     """A distance between images of one size, without weights.
 
     Args:
@@ -109,14 +109,13 @@ class _Baseline:
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class L2(_Baseline):
+class L2(Baseline):
     """Mean squared difference.
 
     In RGB that of images in [-1, 1]; in Lab ½·mean((Δ/100)²), as the official `lpips.L2` and
     `lpips.l2` have it. Unlike there, floats are not cut down to 8 bits before they become Lab.
+    Arguments as of `Baseline`.
     """
-
-    __doc__ = f"{__doc__}{_Baseline.__doc__.split(chr(10), 1)[1]}"
 
     def _distance(self, x, y):
         factor = 4 if self.colorspace == "RGB" else 0.5
@@ -124,17 +123,15 @@ class L2(_Baseline):
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class DSSIM(_Baseline):
+class DSSIM(Baseline):
     """Structural dissimilarity, (1 - SSIM) / 2, in [0, 1].
 
     SSIM (Wang et al., "Image quality assessment: from error visibility to structural similarity",
     2004) as scikit-image's `structural_similarity` computes it by default: a uniform window of 7x7
     pixels, sample covariances, K1 = 0.01, K2 = 0.03, the mean over all windows within the image and
     over channels; the data range is 255 in RGB and 100 in Lab, as in the official `lpips.DSSIM`.
-    Images have at least 7x7 pixels.
+    Images have at least 7x7 pixels. Arguments as of `Baseline`.
     """
-
-    __doc__ = f"{__doc__}{_Baseline.__doc__.split(chr(10), 1)[1]}"
 
     least_side = WINDOW
 

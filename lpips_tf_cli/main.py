@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from lpips_tf_cli import compare, optimize, program
+from lpips_tf_cli import compare, evaluate, optimize, program
+from lpips_tf_cli.variadic import VariadicCommand
 
 app = typer.Typer(
     help="LPIPS, the perceptual distance between images: 0 for equal ones, higher for others.",
@@ -16,6 +17,7 @@ app.command("pair")(compare.pair)
 app.command("dirs")(compare.dirs)
 app.command("all-pairs")(compare.all_pairs)
 app.command("optimize")(optimize.optimize)
+app.command("evaluate", cls=VariadicCommand)(evaluate.evaluate)
 
 
 def main() -> None:

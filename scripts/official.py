@@ -49,3 +49,50 @@ def to_nchw(images):
     import torch
 
     return torch.from_numpy(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1).float()
+
+
+def pretrained_metric(net):
+    """`lpips.LPIPS` with the convolutions that come with this project, which need no download."""
+    import torch
+
+    import lpips_tf
+
+    metric, state = random_metric(net), {}
+    ours = lpips_tf.LPIPS(net)
+    layers = [layer for layer in ours.backbone.layers if layer.weights]
+    names = [name.removesuffix(".weight") for name in metric.net.state_dict() if "weight" in name]
+    for name, layer in zip(names, layers, strict=True):
+        kernel, bias = layer.get_weights()
+        state[f"{name}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        state[f"{name}.bias"] = torch.from_numpy(bias)
+    metric.net.load_state_dict(state)
+    return metric.eval().requires_grad_(False)
+
+
+def bapps_loader(folder, parts, answer, batch_size, workers):
+    """A DataLoader of a split of BAPPS in the steps of the official `twoafc_dataset.py` and
+    `jnd_dataset.py`: decoded by Pillow, resized to 64x64, floats in [-1, 1].
+    """
+    import_lpips()
+    import torch
+    from PIL import Image
+    from torchvision import transforms
+
+    transform = transforms.Compose([
+        transforms.Resize(64), transforms.ToTensor(),
+        transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    ])  # fmt: skip
+    names = sorted(path.stem for path in (folder / parts[0]).iterdir())
+
+    class Split(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(names)
+
+        def __getitem__(self, i):
+            images = {
+                part: transform(Image.open(folder / part / f"{names[i]}.png").convert("RGB"))
+                for part in parts
+            }
+            return images | {answer: np.load(folder / answer / f"{names[i]}.npy")}
+
+    return torch.utils.data.DataLoader(Split(), batch_size=batch_size, num_workers=workers)

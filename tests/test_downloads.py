@@ -1,41 +1,18 @@
 """SqueezeNet's convolutions are fetched once, checked, converted and kept."""
 
 import hashlib
-import http.server
-import threading
 
 import numpy as np
 import pytest
 import torch_files
 from conftest import numbers
+from local_server import serving
 from test_weights import backbone_state
 
 import lpips_tf
 from lpips_tf import downloads
 
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` at any address; `announced` is the length that it claims to have."""
-
-    def __init__(self):
-        self.content, self.announced, self.requests = b"", None, 0
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/squeezenet1_1-test.pth"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests += 1
-        self.send_response(200 if self.server.content else 404)
-        self.send_header("Content-Length", self.server.announced or len(self.server.content))
-        self.end_headers()
-        self.wfile.write(self.server.content)
-
-    def log_message(self, *_):
-        pass
+NAME = "squeezenet1_1-test.pth"
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +28,12 @@ def checkpoint(state, tmp_path_factory):
 
 @pytest.fixture
 def server(checkpoint, monkeypatch, tmp_path):
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        server.content = checkpoint
-        monkeypatch.setattr(downloads, "SQUEEZENET_URL", server.url)
+    with serving() as server:
+        server.files[NAME] = checkpoint
+        monkeypatch.setattr(downloads, "SQUEEZENET_URL", server.url + NAME)
         monkeypatch.setattr(downloads, "SQUEEZENET_SHA256", hashlib.sha256(checkpoint).hexdigest())
         monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path / "home"))
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
@@ -70,7 +45,7 @@ def test_fetched_once_and_kept_converted(server, home, state, capsys, monkeypatc
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     metric = lpips_tf.LPIPS(net="squeeze")
     lpips_tf.LPIPS(net="squeeze")
-    assert server.requests == 1
+    assert len(server.requests) == 1
     assert [path.name for path in home.iterdir()] == ["squeeze_imagenet.h5"]
     kernel = numbers(metric.backbone.get_layer("fire9_expand3x3").kernel)
     np.testing.assert_array_equal(
@@ -86,7 +61,7 @@ def test_no_request_when_kept_or_given(server, tmp_path, checkpoint):
     path.write_bytes(checkpoint)
     lpips_tf.LPIPS(net="squeeze", backbone_weights=path)
     lpips_tf.LPIPS(net="squeeze", backbone_weights=None)
-    assert server.requests == 0
+    assert len(server.requests) == 0
 
 
 def test_quiet_without_a_terminal(server, capsys):
@@ -96,19 +71,20 @@ def test_quiet_without_a_terminal(server, capsys):
 
 @pytest.mark.parametrize("damage", ["cut", "cut silently", "corrupt", "missing"])
 def test_bad_download_leaves_nothing_and_is_tried_again(server, home, checkpoint, damage):
-    server.content = {
+    files = {
         "cut": checkpoint[: len(checkpoint) // 2],
         "cut silently": checkpoint[: len(checkpoint) // 2],
         "corrupt": checkpoint[:5000] + b"?" + checkpoint[5001:],
-        "missing": b"",
-    }[damage]
+        "missing": None,
+    }
+    server.files[NAME] = files[damage]
     server.announced = len(checkpoint) if damage == "cut" else None
     with pytest.raises(OSError, match=r"Cannot download SqueezeNet's weights: .*sha256"):
         lpips_tf.LPIPS(net="squeeze")
     assert list(home.iterdir()) == []
-    server.content, server.announced = checkpoint, None
+    server.files[NAME], server.announced = checkpoint, None
     lpips_tf.LPIPS(net="squeeze")
-    assert server.requests == 2
+    assert len(server.requests) == 2
 
 
 def test_no_network(server, home):
@@ -127,14 +103,14 @@ def test_damaged_kept_file_is_fetched_again(server, home):
     for requests, content in enumerate(others, 1):
         (home / "squeeze_imagenet.h5").write_bytes(content)
         lpips_tf.LPIPS(net="squeeze")
-        assert server.requests == requests
+        assert len(server.requests) == requests
 
 
 def test_unwritable_home(server, home, monkeypatch):
     home.write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"Cannot keep .*home: .*Set LPIPS_TF_HOME"):
         lpips_tf.LPIPS(net="squeeze")
-    assert server.requests == 0
+    assert len(server.requests) == 0
 
 
 def test_home(monkeypatch, tmp_path):

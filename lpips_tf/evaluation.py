@@ -1,0 +1,139 @@
+"""How well a metric agrees with people: its distances on BAPPS, computed under TensorFlow in
+compiled batches, and their scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lpips_tf import scores
+from lpips_tf.metric import LPIPS
+
+Columns = dict[str, np.ndarray]
+RESAMPLES = 1000  # of the bootstrap
+
+
+def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) -> Columns:
+    """A metric's distances on a data set of BAPPS, beside what people said.
+
+    Args:
+        metric: takes two batches (N, 64, 64, 3) of uint8 to distances (N,), such as `LPIPS` or
+            `baselines.DSSIM`. Within a `tf.distribute` strategy each replica takes a part of a
+            batch; its variables are to be created there too.
+        dataset: of single examples, as `tfds.load` gives them.
+        batch_size: examples that are computed at once.
+
+    Returns:
+        Columns in the order of the data set: "id" (str), and for 2AFC "d0", "d1", "judge", for JND
+        "distance", "same" (float32).
+
+    Raises:
+        ValueError: `dataset` has neither the features of 2AFC nor those of JND, or no examples.
+    """
+    return joined(list(batch_distances(metric, dataset, batch_size)))
+
+
+def batch_distances(
+    metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50
+) -> Iterator[Columns]:
+    """As `distances`, a batch at a time."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
+    spec = dataset.element_spec
+    if not isinstance(spec, dict) or not ({"ref", "judge"} <= set(spec) or "same" in spec):
+        raise ValueError(f"Expected examples of bapps/2afc or bapps/jnd. Received: {spec}")
+    images = [name for name in ("ref", "p0", "p1") if name in spec]
+    answer = "judge" if "ref" in images else "same"
+    names = ("d0", "d1") if "ref" in images else ("distance",)
+    compute = _distributed(metric, [spec[name] for name in images])
+    for batch in dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE):
+        columns = zip(names, compute([batch[name] for name in images]), strict=True)
+        yield {
+            "id": batch["id"].numpy().astype(str),
+            **dict(columns),
+            answer: batch[answer].numpy(),
+        }
+
+
+def joined(batches: list[Columns]) -> Columns:
+    """The columns of several batches as one."""
+    if not batches:
+        raise ValueError("Expected examples. Received: an empty data set")
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def score(columns: Columns) -> float:
+    """The 2AFC or the JND score of what `distances` returned."""
+    return _score(columns)(*_values(columns))
+
+
+def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[float, float]:
+    """A bootstrap interval of `score`: the percentiles of the scores of resampled examples.
+
+    Returns:
+        (low, high); NaN for a single example, which says nothing of the spread.
+    """
+    from scipy import stats
+
+    values = _values(columns)
+    if len(values[0]) < 2:
+        return float("nan"), float("nan")
+    found = stats.bootstrap(
+        values,
+        _score(columns),
+        paired=True,
+        vectorized=False,
+        n_resamples=RESAMPLES,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _score(columns: Columns) -> Callable[..., float]:
+    return scores.two_afc_score if "judge" in columns else scores.jnd_score
+
+
+def _values(columns: Columns) -> list[np.ndarray]:
+    return [column for name, column in columns.items() if name != "id"]
+
+
+def _distributed(metric: Callable, image_specs: list[tf.TensorSpec]) -> Callable:
+    """A compiled function of a list of batches, the reference or p0 first, to the distances of the
+    others from it, as arrays. Under a `tf.distribute` strategy each replica takes a part.
+    """
+    strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    signature = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in image_specs]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def compute(*batches):
+        if replicas == 1:
+            return _from_first(metric, batches)
+        size = tf.shape(batches[0])[0]
+        # Parts of equal size; some examples are computed twice where there is a remainder.
+        part = -(-size // replicas)
+
+        def own_part():
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group * part
+            rows = tf.minimum(tf.range(first, first + part), size - 1)
+            return _from_first(metric, [tf.gather(batch, rows) for batch in batches])
+
+        parts = [strategy.experimental_local_results(d) for d in strategy.run(own_part)]
+        return [tf.concat(part, axis=0)[:size] for part in parts]
+
+    return lambda batches: [d.numpy() for d in compute(*batches)]
+
+
+def _from_first(metric: Callable, batches: list) -> list:
+    first, *others = batches
+    if isinstance(metric, LPIPS):
+        return metric.distances(first, *others)
+    return [metric(first, other) for other in others]

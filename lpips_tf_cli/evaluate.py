@@ -1,0 +1,153 @@
+"""The command that scores a metric on BAPPS: `evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lpips_tf_cli import results
+from lpips_tf_cli.options import Net, Version
+from lpips_tf_cli.startup import quietly
+
+
+def evaluate(
+    mode: Annotated[
+        Literal["2afc", "jnd"],
+        typer.Option(
+            help="2afc: does it choose the image that people find nearer. jnd: does it tell pairs "
+            "that people take for the same."
+        ),
+    ] = "2afc",
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET...",
+            help="Data sets such as val/cnn; by default all for validation.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Literal["lpips", "baseline", "l2", "dssim"],
+        typer.Option(help="baseline is the network without its calibrated heads."),
+    ] = "lpips",
+    net: Net = "alex",
+    version: Version = "0.1",
+    colorspace: Annotated[Literal["Lab", "RGB"], typer.Option(help="Of l2 and dssim.")] = "Lab",
+    head_weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Trained heads instead of the official.", show_default=False
+        ),
+    ] = None,
+    bapps_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Read the unpacked archives in this folder, which holds 2afc and jnd.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Read what TensorFlow Datasets prepared here; by default in "
+            "~/tensorflow_datasets.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 50,
+    save_distances: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Also write the distances of every example and what people said.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+):
+    """Scores a metric by how well it agrees with people on the BAPPS data set."""
+    if head_weights is not None and model != "lpips":
+        raise typer.BadParameter(
+            f"Expected --model lpips with it. Received: {model}", param_hint="--head-weights"
+        )
+    if bapps_dir is not None and data_dir is not None:
+        raise typer.BadParameter("Expected one of --bapps-dir and --data-dir. Received: both")
+    results.check_output(save_distances, (".csv",), "--save-distances")
+    with results.output_file(save_distances) as write:
+        judging = _import_judging()
+        names = _checked_names(mode, datasets)
+        sources = [judging.open_source(mode, name, bapps_dir, data_dir) for name in names]
+        with judging.all_devices():
+            metric = judging.build(model, net, version, colorspace, head_weights)
+            scored = [judging.score(metric, source, batch_size) for source in sources]
+        found = [result for result, _ in scored]
+        if save_distances is not None:
+            columns = [name for name in scored[0][1] if name != "id"]
+            write(("id", *columns), _rows(scored, columns))
+    mean = judging.mean(found)
+    if json:
+        network = {"net": net, "version": version}
+        described = network if model in ("lpips", "baseline") else {"colorspace": colorspace}
+        report: dict[str, Any] = {"mode": mode, "model": model, **described}
+        report |= {"datasets": [dataclasses.asdict(result) for result in found], "mean": mean}
+        print(json_module.dumps(report, indent=2))
+    else:
+        _print_table(found, mean)
+
+
+def _import_judging():
+    try:
+        with quietly():
+            import scipy  # noqa: F401
+
+            from lpips_tf_cli import judging
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'evaluate needs {error.name}, which is not installed: pip install "lpips-tf[bapps]"'
+        ) from error
+    return judging
+
+
+def _checked_names(mode: str, datasets: list[str] | None) -> list[str]:
+    import tfds_bapps
+
+    known = [split.replace("_", "/") for split in tfds_bapps.splits(mode)]
+    names = datasets or [name for name in known if name.startswith("val/")]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(
+                f"Expected data sets of {', '.join(known)}. Received: {name}",
+                param_hint="--datasets",
+            )
+    return names
+
+
+def _rows(scored: list[tuple[Any, dict]], names: list[str]) -> Iterator[tuple]:
+    """The rows of the file of distances; an id is the data set and the authors' file name."""
+    for result, columns in scored:
+        numbers = ([float(str(x)) for x in columns[name]] for name in names)  # float32's digits
+        ids = (f"{result.dataset}/{name}" for name in columns["id"])
+        yield from zip(ids, *numbers, strict=True)
+
+
+def _print_table(found: list, mean: float) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("dataset", no_wrap=True)
+    for name in ("score", "95% interval", "count", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in found:
+        interval = f"{100 * result.low:.1f} – {100 * result.high:.1f}"
+        figures = (f"{100 * result.score:.1f}%", interval, str(result.count))
+        table.add_row(result.dataset, *figures, f"{result.seconds:.1f}")
+    if len(found) > 1:
+        table.add_row("mean", f"{100 * mean:.1f}%")
+    Console().print(table)

@@ -1,0 +1,195 @@
+"""Downloads BAPPS, and unpacks it to the authors' tree: FOLDER/2afc/train, 2afc/val and jnd/val.
+
+    python scripts/download_bapps.py [--val-only] FOLDER
+
+An interrupted download goes on where it stopped when this is run again. What is there already is
+left alone, and each part of the tree appears when it is whole. The archives take 6.6 GB (1.3 GB
+with --val-only); unpacked the tree takes about as much again. Each archive is deleted once it is
+unpacked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+URL = "https://perceptual-similarity.s3.us-west-2.amazonaws.com/dataset/"
+# Archive, the folder in it, and where that belongs.
+ARCHIVES = [
+    ("twoafc_val.tar.gz", "val", "2afc/val"),
+    ("jnd.tar.gz", "jnd/val", "jnd/val"),
+    ("twoafc_train.tar.gz", "train", "2afc/train"),
+]
+ATTEMPTS = 5  # in a row that bring nothing
+PAUSE = 3.0  # seconds between them
+CHUNK = 2**20
+
+
+def download(url: str, path: Path, bar: Progress) -> None:
+    """Fetches `url` to `path`, going on with what `path.part` holds of it.
+
+    Raises:
+        OSError: the server cannot be reached, has no such file, or sent less than it announced; a
+            later call goes on from there.
+    """
+    part = path.with_name(path.name + ".part")
+    task = bar.add_task(path.name, total=None)
+    failures = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            total = _fetch_rest(url, part, bar, task)
+            if part.stat().st_size == total:
+                part.replace(path)
+                part.with_suffix(".etag").unlink(missing_ok=True)
+                return
+            reason = f"{part.stat().st_size:,} of {total:,} bytes came"
+        except urllib.error.HTTPError as error:
+            raise OSError(f"Cannot download {url}: {error.code} {error.reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+        came = part.stat().st_size if part.exists() else 0
+        failures = 0 if came > before else failures + 1
+        if failures == ATTEMPTS:
+            raise OSError(f"Cannot download {url}: {reason}. Run this again to go on")
+        time.sleep(PAUSE)
+
+
+def _fetch_rest(url: str, part: Path, bar: Progress, task) -> int:
+    """Appends what the server sends after the bytes that `part` has; returns the file's length."""
+    tag = part.with_suffix(".etag")  # which version of the file the bytes are of
+    size = part.stat().st_size if part.exists() and tag.exists() else 0
+    request = urllib.request.Request(url)
+    if size:
+        request.add_header("Range", f"bytes={size}-")
+        request.add_header("If-Range", tag.read_text())
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        # Nothing follows: all of it is there already, or another file is.
+        total = int(error.headers.get("Content-Range", "/-1").rpartition("/")[2])
+        if total != size:
+            tag.unlink()
+            raise OSError("the file has changed since the download began") from error
+        return total
+    with response:
+        resumed = response.status == 206
+        size = size if resumed else 0
+        total = size + int(response.headers["Content-Length"])
+        bar.update(task, total=total, completed=size)
+        if not resumed:
+            part.unlink(missing_ok=True)
+            tag.unlink(missing_ok=True)
+            if response.headers["ETag"]:
+                tag.write_text(response.headers["ETag"])
+        with part.open("ab") as file:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                bar.advance(task, len(chunk))
+    return total
+
+
+def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
+    """Unpacks the folder `name` of an archive to `folder`, which appears when it is whole.
+
+    Raises:
+        OSError: the archive is damaged, and deleted; it has no such folder; an entry is neither
+            file nor folder or would leave the folder that it is unpacked to; or the disk is full.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        task = bar.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
+        try:
+            with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
+                for member in tar:
+                    tar.extract(member, temporary, filter=_files_and_folders)
+                    bar.update(task, completed=file.tell())
+        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            if getattr(error, "errno", None):  # not the archive's fault: the disk is full, or so
+                raise
+            archive.unlink()
+            raise OSError(
+                f"Cannot unpack {archive}: {error}. It is deleted; run this again to fetch it anew"
+            ) from error
+        unpacked = Path(temporary, name)
+        if not unpacked.is_dir():
+            raise OSError(f"Cannot unpack {archive}: expected a folder {name} in it")
+        unpacked.replace(folder)
+
+
+def _files_and_folders(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    if not (member.isfile() or member.isdir()):
+        raise tarfile.FilterError(f"{member.name!r} is neither a file nor a folder")
+    return tarfile.data_filter(member, folder)
+
+
+def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
+    """Brings what is missing of the tree in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _progress() as bar:
+        for archive, name, target in ARCHIVES:
+            if val_only and target.endswith("train"):
+                continue
+            if (folder / target).exists():
+                print(f"{folder / target}: there already")
+                continue
+            path = folder / archive
+            if not path.exists():
+                download(url + archive, path, bar)
+            unpack(path, name, folder / target, bar)
+            path.unlink()
+            print(f"{folder / target}: unpacked")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on standard error, and only on a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar if sys.stderr.isatty() else contextlib.nullcontext():
+        yield bar
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the tree is, or is to be")
+    parser.add_argument("--val-only", action="store_true", help="without 5.3 GB of training data")
+    arguments = parser.parse_args()
+    try:
+        download_bapps(arguments.folder, arguments.val_only)
+    except OSError as error:
+        sys.exit(f"download_bapps: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

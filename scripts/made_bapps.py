@@ -1,0 +1,101 @@
+"""Data with the layout of BAPPS, made from scikit-image's pictures and known distortions, for tests
+and for the benchmark.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from tfds_bapps import tree
+
+PICTURES = ("astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry")
+SIDE = 64
+
+
+def write_photographs(root: Path, mode: str, split: str, count: int, seed: int = 0) -> None:
+    """Writes a split of crops of pictures, distorted.
+
+    People are made to prefer the weaker distortion, the more so the more they differ, and to see
+    no difference where it is weak.
+    """
+    rng = np.random.default_rng(seed)
+    references = _crops(rng, count)
+    strengths = rng.uniform(0, 1, (2, count))
+    p0, p1 = (
+        [_distort(rng, crop, s) for crop, s in zip(references, row, strict=True)]
+        for row in strengths
+    )
+    if mode == "2afc":
+        images = {"ref": references, "p0": p0, "p1": p1}
+        answers = rng.binomial(5, 1 / (1 + np.exp(4 * (strengths[1] - strengths[0])))) / 5
+    else:
+        images = {"p0": references, "p1": p1}
+        answers = rng.binomial(3, 1 - strengths[1]) / 3
+    write_split(Path(tree.split_folder(root, mode, split)), mode, images, answers)
+
+
+def write_split(
+    folder: Path, mode: str, images: dict[str, Sequence[np.ndarray]], answers: Sequence[float]
+) -> None:
+    """Writes one split.
+
+    Args:
+        folder: of the split.
+        mode: "2afc" or "jnd".
+        images: for each part ("ref", "p0", …) (H, W, 3) uint8 images.
+        answers: fractions of people.
+    """
+    for part, pictures in images.items():
+        (folder / part).mkdir(parents=True)
+        for i, picture in enumerate(pictures):
+            (folder / part / f"{i:06}.png").write_bytes(png(picture))
+    answer = folder / tree.MODES[mode].answer
+    answer.mkdir()
+    for i, fraction in enumerate(answers):
+        np.save(answer / f"{i:06}.npy", np.array([fraction], "float32"))
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    from skimage import data
+
+    pictures = [getattr(data, name)() for name in PICTURES]
+    crops = []
+    for i in rng.integers(len(pictures), size=count):
+        top, left = (rng.integers(side - SIDE + 1) for side in pictures[i].shape[:2])
+        crops.append(pictures[i][top : top + SIDE, left : left + SIDE])
+    return crops
+
+
+def _distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+    """Noise, blur, compression or a change of brightness; `strength` in [0, 1]."""
+    kinds: list[Callable] = [_noise, _blur, _compress, _brighten]
+    return kinds[rng.integers(len(kinds))](rng, image, strength)
+
+
+def _noise(rng, image, strength):
+    return np.clip(image + rng.normal(0, 60 * strength, image.shape), 0, 255).astype("uint8")
+
+
+def _blur(rng, image, strength):
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(float(3 * strength))))
+
+
+def _compress(rng, image, strength):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=round(95 - 90 * strength))
+    return np.asarray(Image.open(buffer))
+
+
+def _brighten(rng, image, strength):
+    return np.clip(image * (1 + strength), 0, 255).astype("uint8")

@@ -1,0 +1,10 @@
+"""BAPPS, the Berkeley-Adobe Perceptual Patch Similarity data set, for TensorFlow Datasets.
+
+Importing this package makes `tfds.load("bapps/2afc")` and `tfds.load("bapps/jnd")` known.
+"""
+
+from tfds_bapps.bapps_dataset_builder import Builder
+from tfds_bapps.reading import check_images, load_tree
+from tfds_bapps.tree import splits
+
+__all__ = ["Builder", "check_images", "load_tree", "splits"]

@@ -1,0 +1,50 @@
+"""Image patches of 64x64 pixels, kept as the PNG files that they came as."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+SIDE = 64
+
+
+class Patch(tfds.features.Image):
+    """An RGB image of 64x64 pixels; one of another size is resized when it is read, and its bytes
+    are kept as they are.
+    """
+
+    def decode_example(self, example: tf.Tensor) -> tf.Tensor:
+        return decode(example)
+
+    def decode_example_np(self, example: bytes) -> np.ndarray:
+        with Image.open(io.BytesIO(example), formats=["PNG"]) as image:
+            return resized(np.asarray(image.convert("RGB")))
+
+
+def patch(doc: str) -> Patch:
+    return Patch(shape=(SIDE, SIDE, 3), encoding_format="png", doc=doc)
+
+
+def decode(content: tf.Tensor) -> tf.Tensor:
+    """The content of a PNG file (a scalar string) as (64, 64, 3) uint8, within tf.data."""
+    image = tf.io.decode_png(content, channels=3)
+    image = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(image), (SIDE, SIDE, 3))),
+        lambda: image,
+        lambda: tf.numpy_function(resized, [image], tf.uint8, stateful=False),
+    )
+    return tf.ensure_shape(image, (SIDE, SIDE, 3))
+
+
+def resized(image: np.ndarray) -> np.ndarray:
+    """A square (n, n, 3) uint8 image as (64, 64, 3), as the official `twoafc_dataset.py` resizes:
+    Pillow's bilinear filter, which widens with the reduction.
+    """
+    if image.shape[0] == SIDE:
+        return image
+    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(small)
