@@ -10,7 +10,7 @@ PICTURES = examples/pictures
 demo: $(VENV)/installed
 	$(VENV)/bin/lpips-tf pair $(PICTURES)/reference.png $(foreach name,darkened noisy compressed blurred,$(PICTURES)/$(name).png)
 
-# EXTRAS=test,parity also compares live with PyTorch and the official lpips.
+# EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
 test: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
@@ -42,6 +42,6 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 $(VENV)-backends/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-backends
 	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check \
-		keras jax torch==2.13.0 h5py pillow typer rich pytest hypothesis
+		keras jax torch==2.13.0 h5py pillow typer rich pytest hypothesis scikit-image
 	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@

@@ -4,13 +4,14 @@ compiled batches, and their scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from lpips_tf import scores
+from lpips_tf.baselines import Baseline
 from lpips_tf.metric import LPIPS
 
 Columns = dict[str, np.ndarray]
@@ -51,8 +52,12 @@ def batch_distances(
     images = [name for name in ("ref", "p0", "p1") if name in spec]
     answer = "judge" if "ref" in images else "same"
     names = ("d0", "d1") if "ref" in images else ("distance",)
-    compute = _distributed(metric, [spec[name] for name in images])
-    for batch in dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE):
+    compute = _compiled(metric, [spec[name] for name in images])
+    options = tf.data.Options()
+    # The tuning thread sleeps for ever longer periods, and the end of a data set often waits for
+    # it: after 1.7 seconds of work for another 0.9.
+    options.autotune.enabled = False
+    for batch in dataset.batch(batch_size).prefetch(2).with_options(options):
         columns = zip(names, compute([batch[name] for name in images]), strict=True)
         yield {
             "id": batch["id"].numpy().astype(str),
@@ -105,35 +110,43 @@ def _values(columns: Columns) -> list[np.ndarray]:
     return [column for name, column in columns.items() if name != "id"]
 
 
-def _distributed(metric: Callable, image_specs: list[tf.TensorSpec]) -> Callable:
-    """A compiled function of a list of batches, the reference or p0 first, to the distances of the
-    others from it, as arrays. Under a `tf.distribute` strategy each replica takes a part.
+def _compiled(metric: Callable, image_specs: list[tf.TensorSpec]) -> Callable:
+    """A function of a list of batches, the reference or p0 first, to the distances of the others
+    from it, as arrays. Under a `tf.distribute` strategy each replica takes a part.
     """
-    strategy = tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas == 1 and isinstance(metric, (LPIPS, Baseline)):  # these keep their own graphs
+        return lambda batches: [d.numpy() for d in _from_first(metric, batches)]
+
     signature = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in image_specs]
+    function = _from_first if replicas == 1 else _distributed
 
     @tf.function(input_signature=signature, autograph=False)
-    def compute(*batches):
-        if replicas == 1:
-            return _from_first(metric, batches)
-        size = tf.shape(batches[0])[0]
-        # Parts of equal size; some examples are computed twice where there is a remainder.
-        part = -(-size // replicas)
+    def graph(*batches):
+        return function(metric, batches)
 
-        def own_part():
-            first = tf.distribute.get_replica_context().replica_id_in_sync_group * part
-            rows = tf.minimum(tf.range(first, first + part), size - 1)
-            return _from_first(metric, [tf.gather(batch, rows) for batch in batches])
-
-        parts = [strategy.experimental_local_results(d) for d in strategy.run(own_part)]
-        return [tf.concat(part, axis=0)[:size] for part in parts]
-
-    return lambda batches: [d.numpy() for d in compute(*batches)]
+    return lambda batches: [d.numpy() for d in graph(*batches)]
 
 
-def _from_first(metric: Callable, batches: list) -> list:
+def _from_first(metric: Callable, batches: Sequence) -> list:
     first, *others = batches
     if isinstance(metric, LPIPS):
         return metric.distances(first, *others)
     return [metric(first, other) for other in others]
+
+
+def _distributed(metric: Callable, batches: Sequence) -> list:
+    """As `_from_first`, within a graph: parts of equal size, one for each replica. Where there is a
+    remainder, the last example is computed more than once.
+    """
+    strategy = tf.distribute.get_strategy()
+    size = tf.shape(batches[0])[0]
+    part = -(-size // strategy.num_replicas_in_sync)
+
+    def own_part():
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * part
+        rows = tf.minimum(tf.range(first, first + part), size - 1)
+        return _from_first(metric, [tf.gather(batch, rows) for batch in batches])
+
+    parts = [strategy.experimental_local_results(d) for d in strategy.run(own_part)]
+    return [tf.concat(part, axis=0)[:size] for part in parts]

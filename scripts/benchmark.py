@@ -21,6 +21,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import argparse
 import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,7 @@ CASES = [("alex", 50, 64), ("alex", 8, 256), ("vgg", 16, 64), ("vgg", 2, 256), (
 MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
+TRIPLETS, EVALUATION_ROUNDS = 2000, 5
 ALL_PAIRS = 60  # images of 64x64
 PRECISIONS = ["float32", "tf32", "bfloat16"] if ON_GPU else ["float32"]
 HEADER = ["", "official, NCHW (ms)", "official, channels-last (ms)", "lpips_tf (ms)",
@@ -157,6 +159,24 @@ def other_table() -> str:
     return "Other, float32\n\n" + table(HEADER, rows)
 
 
+def evaluation_table() -> str:
+    import judged  # needs TensorFlow Datasets
+
+    with tempfile.TemporaryDirectory() as folder:
+        judged.write_examples(Path(folder), TRIPLETS)
+        times = medians(judged.calls(Path(folder), "alex"), EVALUATION_ROUNDS)
+    rates = {key: 1e3 * TRIPLETS / time for key, time in times.items()}
+    ratios = [rates["ours"] / rates[key] for key in ("nchw", "nhwc")]
+    row = ["alex", *(f"{rates[key]:,.0f}" for key in ("nchw", "nhwc", "ours"))]
+    row += [*(f"**{ratio:.2f}**" for ratio in ratios)]
+    row += [f"{rates[key]:,.0f}" for key in ("their input", "our input")]
+    header = ["", "official, NCHW (triplets/s)", "official, channels-last (triplets/s)",
+              "lpips_tf (triplets/s)", "ratio", "ratio to channels-last",
+              "official input alone (triplets/s)", "ours (triplets/s)"]  # fmt: skip
+    title = f"Evaluation on {TRIPLETS:,} triplets of BAPPS' format, from files, batches of 50"
+    return f"{title}\n\n" + table(header, [row])
+
+
 def memory_table(gradient: bool) -> str:
     rows = []
     for case in MEMORY:
@@ -188,7 +208,7 @@ def main() -> None:
     if not ON_GPU:
         parts.append(bfloat16_table())
     if BACKEND == "tensorflow":
-        parts += [training_table(), share_table()]
+        parts += [training_table(), evaluation_table(), share_table()]
     parts.append(other_table())
     if not ON_GPU:
         parts += [memory_table(gradient=False), memory_table(gradient=True)]

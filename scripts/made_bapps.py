@@ -5,7 +5,7 @@ and for the benchmark.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ def write_photographs(root: Path, mode: str, split: str, count: int, seed: int =
 
 
 def write_split(
-    folder: Path, mode: str, images: dict[str, Sequence[np.ndarray]], answers: Sequence[float]
+    folder: Path, mode: str, images: Mapping[str, Sequence[np.ndarray]], answers: Sequence[float]
 ) -> None:
     """Writes one split.
 

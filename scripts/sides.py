@@ -144,6 +144,9 @@ def training(net: str, count: int, side: int, steps: int) -> tuple[Callable, Cal
     model.compile("adam", loss=loss)
     in0, in1 = random_images(count, side).astype("float32") / 127.5 - 1
     batches = tf.data.Dataset.from_tensors((in1, in0)).cache().repeat(steps).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # whose thread often holds up the end of a data set
+    batches = batches.with_options(options)
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch_files
 from conftest import ROOT
+from made_bapps import write_photographs
 
+from tfds_bapps import tree
 from weights_conversion.checkpoints import HEAD_CHANNELS
 
 README = (ROOT / "README.md").read_text()
@@ -19,6 +21,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
     "make demo", "make test", "make test EXTRAS=test,parity", "make test-backends", "make lint",
+    "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
     "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
 }  # fmt: skip
 
@@ -35,6 +38,8 @@ def workplace(tmp_path, monkeypatch):
         for i, c in enumerate(HEAD_CHANNELS["alex"])
     }
     torch_files.save(tmp_path / "alex.pth", heads)
+    for split in (s for s in tree.splits("2afc") if s.startswith("val")):
+        write_photographs(tmp_path / "bapps", "2afc", split, 3)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -53,7 +58,10 @@ def test_python(workplace, capsys):
     assert len(snippets) >= 4
     for code in snippets:
         exec(compile(code, "README.md", "exec"), names)
-    assert_same_text(capsys.readouterr().out, "tf.Tensor([0.1731537], shape=(1,), dtype=float32)\n")
+    first, score = capsys.readouterr().out.splitlines()[:2]
+    assert_same_text(first, "tf.Tensor([0.1731537], shape=(1,), dtype=float32)")
+    assert re.fullmatch(r"[01]\.\d{3} \([01]\.\d+, [01]\.\d+\)", score)
+    assert [batch["ref"].shape for batch in names["triplets"]] == [(3, 64, 64, 3)]
     assert names["maps"].shape == (8, 64, 64, 1)
     assert names["embeddings"].shape == (8, 31872)
     assert names["matrix"].shape == (8, 8)

@@ -171,3 +171,24 @@ def test_an_image_that_is_not_finite_shows(build, net, value):
     assert np.isnan(numbers(build(net).embed(bad))).all(1).tolist() == expected
     slope = gradient(lambda a: ops.sum(build(net)(x, a)), bad)
     assert np.isnan(slope).any((1, 2, 3)).tolist() == expected
+
+
+def test_distances_of_several_batches_equal_calls(build):
+    x, y, z = np.random.default_rng(0).integers(0, 256, (3, 2, 40, 36, 3), "uint8")
+    for metric in (build(), build(spatial=True)):
+        received = metric.distances(x, y, z)
+        assert len(received) == 2
+        for distance, image in zip(received, (y, z), strict=True):
+            expected = numbers(metric(x, image))
+            np.testing.assert_allclose(numbers(distance), expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(numbers(metric.distances(x, x)[0]), 0)
+
+
+def test_distances_refuse_what_calls_refuse(build):
+    x = np.zeros((2, 40, 36, 3), "uint8")
+    with pytest.raises(ValueError, match="Received: none"):
+        build().distances(x)
+    with pytest.raises(ValueError, match=r"same shape.*\(1, 40, 36, 3\)"):
+        build().distances(x, x, x[:1])
+    with pytest.raises(ValueError, match=r"images\[1\].shape=\(2, 40, 36\)"):
+        build().distances(x, x, x[..., 0])
