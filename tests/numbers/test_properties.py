@@ -13,11 +13,12 @@ from keras import ops
 import lpips_tf
 
 LEAST = {"alex": 31, "vgg": 16, "squeeze": 17}
-# JAX compiles every operation anew for each size.
-EXAMPLES = 3 if keras.backend.backend() == "jax" else 12
-any_images = settings(max_examples=EXAMPLES, deadline=None)
+ON_JAX = keras.backend.backend() == "jax"
+any_images = settings(max_examples=3 if ON_JAX else 12, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
+if ON_JAX:  # which compiles every operation anew for each size
+    sides = st.sampled_from([(9, 3), (0, 18)])
 
 
 def random_images(net, seed, extra, count=2):
