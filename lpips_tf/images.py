@@ -33,8 +33,9 @@ def load(path: str | os.PathLike) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        OSError: the file is no image, damaged, truncated, or of more than Pillow's limit of 179
-            million pixels.
+        OSError: the file is no image, damaged, truncated (unless the program has set Pillow's
+            `ImageFile.LOAD_TRUNCATED_IMAGES`), or of more than Pillow's limit of 179 million
+            pixels.
     """
     with _opened(path) as image:
         if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):

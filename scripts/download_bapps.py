@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import http.client
 import sys
 import tarfile
@@ -122,10 +123,15 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         task = bar.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
         try:
-            with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
-                for member in tar:
-                    tar.extract(member, temporary, filter=_files_and_folders)
-                    bar.update(task, completed=file.tell())
+            with archive.open("rb") as file, gzip.open(file) as content:
+                with tarfile.open(fileobj=content, mode="r|") as tar:
+                    for member in tar:
+                        tar.extract(member, temporary, filter=_files_and_folders)
+                        bar.update(task, completed=file.tell())
+                while content.read(
+                    CHUNK
+                ):  # to the checksum at the end, which shows what is missing
+                    pass
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
             if getattr(error, "errno", None):  # not the archive's fault: the disk is full, or so
                 raise

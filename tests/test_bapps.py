@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from conftest import ROOT
 from local_server import serving
 from made_bapps import png
-from PIL import Image
+from PIL import Image, ImageFile
 
 import tfds_bapps
 from tfds_bapps import bapps_dataset_builder, tree
@@ -219,8 +219,10 @@ def damage_judge_text(folder):
 DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
 
 
+@pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_names_the_file_that_is_wrong(damage, damaged, tmp_path):
+def test_names_the_file_that_is_wrong(damage, lenient, damaged, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # as TFDS' tables do
     message = damage(damaged / "2afc/val/color")
     with pytest.raises(ValueError, match=message):
         tfds_bapps.check_images(damaged, "2afc", "val_color")
@@ -296,6 +298,7 @@ def test_shows_examples(prepared, monkeypatch):
     import matplotlib
 
     matplotlib.use("Agg")
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)  # TFDS sets it for good
     dataset, info = prepared["2afc"].as_dataset(split="val_cnn"), prepared["2afc"].info
     figure = tfds.show_examples(dataset, info, rows=1, cols=2, image_key="ref")
     assert len(figure.axes) == 2

@@ -165,7 +165,7 @@ def member(name, **fields):
         ),
         (tar_of((member("jnd/val/a", type=tarfile.FIFOTYPE), b"")), "neither a file nor a folder"),
         (tar_of((member("val/a"), b"1")), "expected a folder jnd/val in it"),
-        (b"no archive", "not a gzip file"),
+        (b"no archive", "Not a gzipped file"),
     ],
 )
 def test_refuses_archives_that_are_not_what_they_should_be(server, tmp_path, content, message):
@@ -178,9 +178,10 @@ def test_refuses_archives_that_are_not_what_they_should_be(server, tmp_path, con
     assert not list(tmp_path.glob("**/evil*"))
 
 
-def test_a_truncated_archive_is_fetched_anew(server, source, tmp_path, archives):
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.5, 0.6, 0.999])
+def test_a_truncated_archive_is_fetched_anew(server, source, tmp_path, archives, share):
     whole = server.files["jnd.tar.gz"]
-    server.files["jnd.tar.gz"] = whole[: len(whole) // 2]
+    server.files["jnd.tar.gz"] = whole[: int(share * len(whole))]
     with pytest.raises(OSError, match="Cannot unpack"):
         download_bapps.download_bapps(tmp_path, True, server.url)
     server.files["jnd.tar.gz"] = whole
