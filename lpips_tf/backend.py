@@ -142,6 +142,11 @@ def checked_in_graph(*images: Any, least_side: int) -> tuple:
     return tuple(tensors)
 
 
+def accurate_dtype() -> str:
+    """float64, or float32 under JAX, which has no other unless it is asked for at its start."""
+    return "float32" if keras.backend.backend() == "jax" else "float64"
+
+
 def replica() -> tuple[Any, int]:
     """Which replica this code runs in, and how many there are (`tf.distribute`)."""
     if keras.backend.backend() != "tensorflow":

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lpips_tf.backend import Compiled
+from lpips_tf.backend import Compiled, accurate_dtype
 from lpips_tf.inputs import (
     as_array,
     check_choice,
@@ -96,7 +96,7 @@ class Baseline:
         equal = ops.all(in0 == in1, axis=(1, 2, 3))
         if self.colorspace == "Lab":
             in0, in1 = rgb_to_lab(in0) / 100, rgb_to_lab(in1) / 100
-        return ops.where(equal, 0.0, self._distance(in0, in1))
+        return ops.cast(ops.where(equal, 0.0, self._distance(in0, in1)), "float32")
 
     def _distance(self, x, y):
         """Of images in RGB within [0, 1], or in Lab divided by 100."""
@@ -105,7 +105,7 @@ class Baseline:
     def _unit(self, images):
         """Images in [0, 1]."""
         low, high = (0, 255) if is_uint8(images) else self.value_range
-        return ops.divide(ops.subtract(ops.cast(images, "float32"), low), high - low)
+        return ops.divide(ops.subtract(ops.cast(images, accurate_dtype()), low), high - low)
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -140,9 +140,7 @@ class DSSIM(Baseline):
         # of differences, each over its bound. Small distances then keep all their digits.
         mean_x, mean_y = _window_means(x), _window_means(y)
         means = ops.square(mean_x) + ops.square(mean_y) + 0.01**2
-        # Variances do not change when both images are shifted; near 0 they round less.
-        shift = ops.mean(x + y, axis=(1, 2), keepdims=True) / 2
-        variances = _variances(x - shift) + _variances(y - shift) + 0.03**2
+        variances = _variances(x) + _variances(y) + 0.03**2
         a = ops.square(mean_x - mean_y) / means
         c = _variances(x - y) / variances
         return ops.mean(a + c - a * c, axis=(1, 2, 3)) / 2
@@ -172,6 +170,8 @@ def _lab_curve(values):
 def _variances(images):
     """Sample variances of all windows."""
     count = WINDOW**2
+    # Of shifted images they are the same; near 0 they round less.
+    images = images - ops.mean(images, axis=(1, 2), keepdims=True)
     variances = _window_means(ops.square(images)) - ops.square(_window_means(images))
     return count / (count - 1) * variances
 

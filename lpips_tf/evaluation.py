@@ -4,6 +4,7 @@ compiled batches, and their scores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -22,9 +23,10 @@ def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) 
     """A metric's distances on a data set of BAPPS, beside what people said.
 
     Args:
-        metric: takes two batches (N, 64, 64, 3) of uint8 to distances (N,), such as `LPIPS` or
-            `baselines.DSSIM`. Within a `tf.distribute` strategy each replica takes a part of a
-            batch; its variables are to be created there too.
+        metric: takes two batches, tensors (N, 64, 64, 3) of uint8, to distances (N,), such as
+            `LPIPS` or `baselines.DSSIM`; one of your own is traced as a `tf.function`. Within a
+            `tf.distribute` strategy each replica takes a part of a batch; its variables are to be
+            created there too.
         dataset: of single examples, as `tfds.load` gives them.
         batch_size: examples that are computed at once.
 
@@ -33,7 +35,8 @@ def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) 
         "distance", "same" (float32).
 
     Raises:
-        ValueError: `dataset` has neither the features of 2AFC nor those of JND, or no examples.
+        ValueError: `dataset` has neither the features of 2AFC nor those of JND, or no examples;
+            `metric` gives something else; or `batch_size` is below 1.
     """
     return joined(list(batch_distances(metric, dataset, batch_size)))
 
@@ -53,17 +56,29 @@ def batch_distances(
     answer = "judge" if "ref" in images else "same"
     names = ("d0", "d1") if "ref" in images else ("distance",)
     compute = _compiled(metric, [spec[name] for name in images])
+    for batch in _batched(dataset, batch_size):
+        ids = np.array([os.fsdecode(name) for name in batch["id"].numpy()])
+        columns = dict(zip(names, compute([batch[name] for name in images]), strict=True))
+        for name, column in columns.items():
+            if column.shape != ids.shape:
+                raise ValueError(
+                    f"Expected a metric that gives one distance for each of {len(ids)} pairs. "
+                    f"Received: {name}.shape={column.shape}"
+                )
+        yield {"id": ids, **columns, answer: batch[answer].numpy()}
+
+
+def _batched(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    if batch_size < 1:
+        raise ValueError(f"Expected batch_size to be at least 1. Received: {batch_size}")
+    count = int(dataset.cardinality())
+    if count > 0:  # known; tf.data makes room for whole batches
+        batch_size = min(batch_size, count)
     options = tf.data.Options()
     # The tuning thread sleeps for ever longer periods, and the end of a data set often waits for
     # it: after 1.7 seconds of work for another 0.9.
     options.autotune.enabled = False
-    for batch in dataset.batch(batch_size).prefetch(2).with_options(options):
-        columns = zip(names, compute([batch[name] for name in images]), strict=True)
-        yield {
-            "id": batch["id"].numpy().astype(str),
-            **dict(columns),
-            answer: batch[answer].numpy(),
-        }
+    return dataset.batch(batch_size).prefetch(2).with_options(options)
 
 
 def joined(batches: list[Columns]) -> Columns:

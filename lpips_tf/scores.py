@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lpips_tf.backend import replica
+from lpips_tf.backend import accurate_dtype, replica
 
 
 def two_afc_score(d0, d1, judge) -> float:
@@ -72,7 +72,7 @@ class TwoAFC(keras.metrics.Mean):
     """
 
     def __init__(self, name="two_afc", dtype=None):
-        super().__init__(name=name, dtype=dtype or _accurate_dtype())
+        super().__init__(name=name, dtype=dtype or accurate_dtype())
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         judge = _column(y_true, self.dtype)
@@ -99,7 +99,9 @@ class JND(keras.metrics.Metric):
     """
 
     def __init__(self, capacity=16384, name="jnd", dtype=None):
-        super().__init__(name=name, dtype=dtype or _accurate_dtype())
+        super().__init__(name=name, dtype=dtype or accurate_dtype())
+        if not (isinstance(capacity, int) and capacity > 0):
+            raise ValueError(f"Expected capacity to be at least 1. Received: {capacity!r}")
         self.capacity = capacity
         # Each replica fills places of its own, and reading adds the replicas' tables up.
         self.table = self.add_variable((capacity, 3), "zeros", self.dtype, name="table")
@@ -172,7 +174,3 @@ def _maximum_from_here_on(values):
 
 def _column(values, dtype):
     return ops.reshape(ops.cast(values, dtype), (-1,))
-
-
-def _accurate_dtype() -> str:
-    return "float32" if keras.backend.backend() == "jax" else "float64"

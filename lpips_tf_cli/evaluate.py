@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +17,11 @@ from lpips_tf_cli import results
 from lpips_tf_cli.options import Net, Version
 from lpips_tf_cli.startup import quietly
 
+EXTRA = ("tensorflow_datasets", "importlib_resources", "scipy")  # of the extra `bapps`
+
 
 def evaluate(
+    context: typer.Context,
     mode: Annotated[
         Literal["2afc", "jnd"],
         typer.Option(
@@ -75,10 +79,7 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ):
     """Scores a metric by how well it agrees with people on the BAPPS data set."""
-    if head_weights is not None and model != "lpips":
-        raise typer.BadParameter(
-            f"Expected --model lpips with it. Received: {model}", param_hint="--head-weights"
-        )
+    _check_model(context, model)
     if bapps_dir is not None and data_dir is not None:
         raise typer.BadParameter("Expected one of --bapps-dir and --data-dir. Received: both")
     results.check_output(save_distances, (".csv",), "--save-distances")
@@ -98,10 +99,27 @@ def evaluate(
         network = {"net": net, "version": version}
         described = network if model in ("lpips", "baseline") else {"colorspace": colorspace}
         report: dict[str, Any] = {"mode": mode, "model": model, **described}
-        report |= {"datasets": [dataclasses.asdict(result) for result in found], "mean": mean}
+        report |= {"datasets": [_as_json(result) for result in found], "mean": mean}
         print(json_module.dumps(report, indent=2))
     else:
         _print_table(found, mean)
+
+
+def _check_model(context: typer.Context, model: str) -> None:
+    """Refuses options that say nothing of the model."""
+    of_models = {
+        "net": ("lpips", "baseline"),
+        "version": ("lpips", "baseline"),
+        "head_weights": ("lpips",),
+        "colorspace": ("l2", "dssim"),
+    }
+    for name, models in of_models.items():
+        given = context.get_parameter_source(name)
+        if model not in models and given is not None and given.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"Expected --model {' or '.join(models)} with it. Received: {model}",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
 
 
 def _import_judging():
@@ -111,6 +129,8 @@ def _import_judging():
 
             from lpips_tf_cli import judging
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
         raise ImportError(
             f'evaluate needs {error.name}, which is not installed: pip install "lpips-tf[bapps]"'
         ) from error
@@ -121,7 +141,7 @@ def _checked_names(mode: str, datasets: list[str] | None) -> list[str]:
     import tfds_bapps
 
     known = [split.replace("_", "/") for split in tfds_bapps.splits(mode)]
-    names = datasets or [name for name in known if name.startswith("val/")]
+    names = list(dict.fromkeys(datasets or [name for name in known if name.startswith("val/")]))
     for name in names:
         if name not in known:
             raise typer.BadParameter(
@@ -139,6 +159,12 @@ def _rows(scored: list[tuple[Any, dict]], names: list[str]) -> Iterator[tuple]:
         yield from zip(ids, *numbers, strict=True)
 
 
+def _as_json(result) -> dict[str, Any]:
+    """The result's fields; JSON knows no NaN."""
+    fields = dataclasses.asdict(result)
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
+
+
 def _print_table(found: list, mean: float) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("dataset", no_wrap=True)
@@ -146,6 +172,8 @@ def _print_table(found: list, mean: float) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for result in found:
         interval = f"{100 * result.low:.1f} – {100 * result.high:.1f}"
+        if math.isnan(result.low):
+            interval = "–"
         figures = (f"{100 * result.score:.1f}%", interval, str(result.count))
         table.add_row(result.dataset, *figures, f"{result.seconds:.1f}")
     if len(found) > 1:

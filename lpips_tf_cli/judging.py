@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,10 +97,13 @@ def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, ev
             for batch in evaluation.batch_distances(metric, source.examples, batch_size):
                 batches.append(batch)
                 bar.advance(bar.task_ids[0], len(batch["id"]))
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
             if source.tree is not None:
                 tfds_bapps.check_images(source.tree, source.mode, source.name.replace("/", "_"))
-            raise
+            reason = re.sub(
+                r"\{\{.*?\}\} ?|' failed.*| \[Op:.*", "", error.message.partition("\n")[0]
+            )
+            raise ValueError(f"Cannot read {source.name}: {reason}") from error
     columns = evaluation.joined(batches)
     seconds = time.perf_counter() - start
     low, high = evaluation.confidence_interval(columns)

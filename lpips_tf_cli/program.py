@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import signal
 import sys
 import warnings
 from typing import cast
@@ -13,11 +14,13 @@ import typer
 
 
 def run(app: typer.Typer, name: str) -> None:
-    """Runs `app` and exits: code 0, 1 for what failed, 2 for wrong usage, 130 when interrupted.
+    """Runs `app` and exits: code 0, 1 for what failed, 2 for wrong usage, 130 when interrupted,
+    143 when terminated.
 
     With LPIPS_TF_TRACEBACK=1 in the environment, what failed shows its traceback.
     """
     codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up first
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # closed by the caller
             cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")

@@ -2,7 +2,8 @@
 
     python scripts/download_bapps.py [--val-only] FOLDER
 
-An interrupted download goes on where it stopped when this is run again. What is there already is
+An interrupted download goes on where it stopped when this is run again, where the server says which
+version of a file it sends (ETag or Last-Modified, as Amazon S3 does). What is there already is
 left alone, and each part of the tree appears when it is whole. The archives take 6.6 GB (1.3 GB
 with --val-only); unpacked the tree takes about as much again. Each archive is deleted once it is
 unpacked.
@@ -43,6 +44,7 @@ ARCHIVES = [
 ]
 ATTEMPTS = 5  # in a row that bring nothing
 PAUSE = 3.0  # seconds between them
+BUSY = (408, 429, 500, 502, 503, 504)  # what servers say that may serve later
 CHUNK = 2**20
 
 
@@ -60,13 +62,15 @@ def download(url: str, path: Path, bar: Progress) -> None:
         before = part.stat().st_size if part.exists() else 0
         try:
             total = _fetch_rest(url, part, bar, task)
-            if part.stat().st_size == total:
+            if total in (None, part.stat().st_size):
                 part.replace(path)
                 part.with_suffix(".etag").unlink(missing_ok=True)
                 return
             reason = f"{part.stat().st_size:,} of {total:,} bytes came"
         except urllib.error.HTTPError as error:
-            raise OSError(f"Cannot download {url}: {error.code} {error.reason}") from error
+            reason = f"{error.code} {error.reason}"
+            if error.code not in BUSY:
+                raise OSError(f"Cannot download {url}: {reason}") from error
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         came = part.stat().st_size if part.exists() else 0
@@ -76,8 +80,10 @@ def download(url: str, path: Path, bar: Progress) -> None:
         time.sleep(PAUSE)
 
 
-def _fetch_rest(url: str, part: Path, bar: Progress, task) -> int:
-    """Appends what the server sends after the bytes that `part` has; returns the file's length."""
+def _fetch_rest(url: str, part: Path, bar: Progress, task) -> int | None:
+    """Appends what the server sends after the bytes that `part` has; returns the file's length, or
+    None where the server does not say it.
+    """
     tag = part.with_suffix(".etag")  # which version of the file the bytes are of
     size = part.stat().st_size if part.exists() and tag.exists() else 0
     request = urllib.request.Request(url)
@@ -98,28 +104,29 @@ def _fetch_rest(url: str, part: Path, bar: Progress, task) -> int:
     with response:
         resumed = response.status == 206
         size = size if resumed else 0
-        total = size + int(response.headers["Content-Length"])
-        bar.update(task, total=total, completed=size)
+        length = response.headers["Content-Length"]
+        whole = None if length is None else size + int(length)
+        bar.update(task, total=whole, completed=size)
         if not resumed:
             part.unlink(missing_ok=True)
             tag.unlink(missing_ok=True)
-            if response.headers["ETag"]:
-                tag.write_text(response.headers["ETag"])
+            version = response.headers["ETag"] or response.headers["Last-Modified"]
+            if version and not version.startswith("W/"):  # a weak one says nothing of bytes
+                tag.write_text(version)
         with part.open("ab") as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 bar.advance(task, len(chunk))
-    return total
+    return whole
 
 
 def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
     """Unpacks the folder `name` of an archive to `folder`, which appears when it is whole.
 
     Raises:
-        OSError: the archive is damaged, and deleted; it has no such folder; an entry is neither
-            file nor folder or would leave the folder that it is unpacked to; or the disk is full.
+        OSError: the disk is full; or the archive is damaged, has no such folder, or has an entry
+            that is neither file nor folder or would leave the folder: it is deleted then.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         task = bar.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
         try:
@@ -128,10 +135,11 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
                     for member in tar:
                         tar.extract(member, temporary, filter=_files_and_folders)
                         bar.update(task, completed=file.tell())
-                while content.read(
-                    CHUNK
-                ):  # to the checksum at the end, which shows what is missing
+                while content.read(CHUNK):  # the checksum at the end shows what is missing
                     pass
+            unpacked = Path(temporary, name)
+            if not unpacked.is_dir():
+                raise tarfile.TarError(f"expected a folder {name} in it")
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
             if getattr(error, "errno", None):  # not the archive's fault: the disk is full, or so
                 raise
@@ -139,9 +147,6 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
             raise OSError(
                 f"Cannot unpack {archive}: {error}. It is deleted; run this again to fetch it anew"
             ) from error
-        unpacked = Path(temporary, name)
-        if not unpacked.is_dir():
-            raise OSError(f"Cannot unpack {archive}: expected a folder {name} in it")
         unpacked.replace(folder)
 
 
@@ -153,11 +158,15 @@ def _files_and_folders(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 
 def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
     """Brings what is missing of the tree in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [row for row in ARCHIVES if not (val_only and row[2].endswith("train"))]
+    for _, _, target in wanted:  # what is in the way shows before anything is fetched
+        parent = (folder / target).parent
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise type(error)(f"Cannot make the folder {parent}: {error.strerror}") from error
     with _progress() as bar:
-        for archive, name, target in ARCHIVES:
-            if val_only and target.endswith("train"):
-                continue
+        for archive, name, target in wanted:
             if (folder / target).exists():
                 print(f"{folder / target}: there already")
                 continue

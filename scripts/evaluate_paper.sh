@@ -7,20 +7,30 @@
 # Each model's report is kept as OUT/*.json, and not computed again by a later run; the table is OUT/table5.md too.
 set -euo pipefail
 
-if [ $# -lt 3 ]; then
+if [ $# -lt 3 ] || [[ $1 == -* ]]; then
     sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2 >&2
     exit 2
 fi
 out=$1
 shift
 mkdir -p "$out"
+if [ -e "$out/arguments.txt" ] && [ "$(cat "$out/arguments.txt")" != "$*" ]; then
+    echo "evaluate_paper.sh: expected a folder for reports with $*. Received: $out, with $(cat "$out/arguments.txt")" >&2
+    exit 1
+fi
+echo "$*" > "$out/arguments.txt"
 
 evaluate() { # the report's name, the other arguments
     local report=$out/$1.json
     shift
     [ -e "$report" ] && return
     echo "lpips-tf evaluate $*" >&2
-    lpips-tf evaluate --json "$@" > "$report.part" && mv "$report.part" "$report"
+    if lpips-tf evaluate --json "$@" > "$report.part"; then
+        mv "$report.part" "$report"
+    else
+        rm "$report.part"
+        return 1
+    fi
 }
 
 evaluate l2 --model l2 "$@"

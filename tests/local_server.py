@@ -14,6 +14,9 @@ class Server(http.server.ThreadingHTTPServer):
         announced: the length that responses claim to have, if not their own.
         limit: bytes after which a response breaks off.
         reach: bytes of a file after which nothing comes.
+        busy: how many requests are answered with 503 before others.
+        says_length: whether responses do; one that does not ends with the connection.
+        tags: whether responses name the version of their file.
         ranges: whether parts of files can be asked for.
         requests: of each request its name and the part that it asked for (None: all).
     """
@@ -23,7 +26,8 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         self.files, self.requests = {}, []
         self.announced = self.limit = self.reach = None
-        self.ranges = True
+        self.ranges = self.tags = self.says_length = True
+        self.busy = 0
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -36,6 +40,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         name, asked = self.path[1:], self.headers["Range"]
         self.server.requests.append((name, asked))
         content = self.server.files.get(name)
+        if self.server.busy:
+            self.server.busy -= 1
+            self.send_error(503)
+            return
         if content is None:
             self.send_error(404)
             return
@@ -53,8 +61,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
-        self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(self.server.announced or len(content) - first))
+        if self.server.tags:
+            self.send_header("ETag", tag)
+        if self.server.says_length:
+            length = self.server.announced or len(content) - first
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         last = min(first + (self.server.limit or len(content)), self.server.reach or len(content))
         with contextlib.suppress(ConnectionError):

@@ -171,6 +171,13 @@ def damage_empty(folder):
     return r"Expected a PNG image. Received: \S*color/p1/000002.png"
 
 
+def damage_judge_huge(folder):
+    shape = b"{'descr': '<f8', 'fortran_order': False, 'shape': (50000000000,), }"
+    header = b"\x93NUMPY\x01\x00\x76\x00" + shape
+    (folder / "judge/000005.npy").write_bytes(header.ljust(127) + b"\n")
+    return r"Expected one number. Received: \S*color/judge/000005.npy"
+
+
 def damage_missing_image(folder):
     (folder / "p1/000011.png").unlink()
     return r"same names.*\(12 files\).*\(11 files\). Missing: \S*color/p1/000011.png"
@@ -249,6 +256,27 @@ def test_a_named_folder_without_the_tree_is_refused(folder, tmp_path):
     (manual / folder).mkdir(parents=True)
     with pytest.raises(ValueError, match=r"2afc/train or .*2afc/val.*manual_dir=.* without"):
         prepare("2afc", tmp_path / "data", manual_dir=manual)
+
+
+@pytest.mark.parametrize("name", ["bäume", os.fsdecode(b"\xff\xfe")])
+def test_names_of_files_may_be_anything(name, tmp_path, monkeypatch):
+    root = tmp_path / "übung"
+    bapps_files.write_tree(root, "jnd", dict.fromkeys(tree.splits("jnd"), 2))
+    for path in (root / "jnd/val/cnn").glob("*/000001.*"):
+        path.rename(path.with_name(name + path.suffix))
+    prepared = prepare("jnd", tmp_path / "data", manual_dir=root)
+    for dataset in (
+        prepared.as_dataset(split="val_cnn"),
+        tfds_bapps.load_tree(root, "jnd", "val_cnn"),
+    ):
+        assert [e["id"] for e in tfds.as_numpy(dataset)] == [b"000000", os.fsencode(name)]
+
+
+def test_unknown_modes_and_folders_are_refused(root):
+    with pytest.raises(ValueError, match=r"one of 2afc, jnd. Received: 'x'"):
+        tfds_bapps.load_tree(root, "x", "val_cnn")
+    with pytest.raises(ValueError, match=r"holds 2afc and jnd. Received: \S+ without 2afc/val/cnn"):
+        tfds_bapps.load_tree(root / "2afc", "2afc", "val_cnn")
 
 
 def test_unknown_splits_are_refused(root):

@@ -126,6 +126,29 @@ def test_gives_up_with_what_came_kept(server, tmp_path, archives):
     assert not (tmp_path / "2afc" / "val").exists()
 
 
+def test_waits_for_a_server_that_is_busy(server, source, tmp_path):
+    server.busy = download_bapps.ATTEMPTS - 1
+    download_bapps.download_bapps(tmp_path, True, server.url)
+    assert contents(tmp_path / "jnd") == contents(source / "jnd")
+    server.busy = 100
+    with pytest.raises(OSError, match=r"503 Service Unavailable. Run this again to go on"):
+        download_bapps.download_bapps(tmp_path, False, server.url)
+
+
+@pytest.mark.parametrize("lacking", ["tags", "says_length"])
+def test_takes_responses_without_length_or_version(server, source, tmp_path, lacking):
+    setattr(server, lacking, False)
+    download_bapps.download_bapps(tmp_path, True, server.url)
+    assert contents(tmp_path / "jnd") == contents(source / "jnd")
+
+
+def test_says_what_is_in_the_way_before_it_fetches(server, tmp_path):
+    (tmp_path / "jnd").write_text("a file")
+    with pytest.raises(OSError, match=r"Cannot make the folder .*jnd: File exists"):
+        download_bapps.download_bapps(tmp_path, True, server.url)
+    assert server.requests == []
+
+
 def test_says_what_the_server_does_not_have(server, tmp_path):
     del server.files["jnd.tar.gz"]
     with pytest.raises(OSError, match=r"jnd.tar.gz: 404 Not Found"):
@@ -175,6 +198,7 @@ def test_refuses_archives_that_are_not_what_they_should_be(server, tmp_path, con
         download_bapps.download_bapps(folder, True, server.url)
     assert not (folder / "jnd" / "val").exists()
     assert list((folder / "jnd").iterdir()) == []
+    assert not (folder / "jnd.tar.gz").exists()  # the next run fetches it anew
     assert not list(tmp_path.glob("**/evil*"))
 
 

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import keras
 import numpy as np
@@ -158,6 +161,20 @@ def examples_of_nothing():
     return tf.data.Dataset.from_tensor_slices(columns)
 
 
+@pytest.mark.parametrize("metric", [lambda a, b: tf.zeros(3), lambda a, b: tf.zeros((33, 1))])
+def test_refuses_metrics_that_give_something_else(metric, root):
+    with pytest.raises(ValueError, match=r"one distance for each of 33 pairs. Received: d0.shape"):
+        evaluation.distances(metric, examples(root, "2afc", "val_cnn"))
+
+
+def test_batches_are_no_larger_than_the_data(root):
+    data = examples(root, "jnd", "val_cnn")
+    whole = evaluation.distances(L2(), data, batch_size=10**12)
+    np.testing.assert_allclose(whole["distance"], evaluation.distances(L2(), data, 5)["distance"])
+    with pytest.raises(ValueError, match=r"at least 1. Received: 0"):
+        evaluation.distances(L2(), data, batch_size=0)
+
+
 REPLICAS = """
     import json, sys
     import tensorflow as tf
@@ -288,10 +305,12 @@ def test_command_reads_prepared_data(run_program, root, tmp_path, capsys):
         (["--mode", "jnd", "--datasets", "val/cnn", "val/color"], 2, "Received: val/color"),
         (["--datasets"], 2, "--datasets"),
         (["--model", "l2", "--head-weights", "x"], 2, "Expected --model lpips with it"),
+        (["--model", "l2", "--net", "vgg"], 2, "--net: Expected --model lpips or baseline"),
+        (["--colorspace", "RGB"], 2, "--colorspace: Expected --model l2 or dssim with it"),
         (["--bapps-dir", "x", "--data-dir", "y"], 2, "one of --bapps-dir and --data-dir"),
         (["--save-distances", "x.txt"], 2, "ends in .csv. Received: x.txt"),
         (["--batch-size", "0"], 2, "--batch-size"),
-        (["--bapps-dir", "nowhere"], 1, "Missing: nowhere/2afc/val/traditional/ref"),
+        (["--bapps-dir", "nowhere"], 1, "Received: nowhere without 2afc/val/traditional"),
         (["--data-dir", "nowhere"], 1, r"val/traditional prepared.*nowhere.* without"),
         (["--bapps-dir", "here", "--head-weights", "none.h5"], 1, "none.h5"),
         (["--bapps-dir", "here", "--save-distances", "no/x.csv"], 1, "Cannot write no/x.csv"),
@@ -319,6 +338,46 @@ def test_command_names_the_image_that_is_damaged(run_program, tmp_path):
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "Expected a PNG image. Received:" in err and "p1/000003.png" in err
     assert not path.exists()
+
+
+def test_command_scores_a_single_example_once(run_program, tmp_path):
+    write_photographs(tmp_path, "jnd", "val_cnn", 1)
+    arguments = ("--mode", "jnd", "--bapps-dir", tmp_path, "--datasets", "val/cnn", "val/cnn")
+    code, out, _ = run(run_program, *arguments, "--json")
+    (entry,) = json.loads(out, parse_constant=pytest.fail)["datasets"]
+    assert (code, entry["low"], entry["high"], entry["count"]) == (0, None, None, 1)
+    assert "nan" not in run(run_program, *arguments)[1]
+
+
+@pytest.mark.filterwarnings("ignore:label")  # protobuf's, of TFDS
+def test_command_says_that_prepared_data_is_damaged(run_program, root, tmp_path, capsys):
+    builder = tfds.builder("bapps/jnd", data_dir=tmp_path)
+    config = tfds.download.DownloadConfig(manual_dir=root)
+    builder.download_and_prepare(download_config=config)
+    capsys.readouterr()
+    (record,) = tmp_path.glob("bapps/jnd/*/*val_cnn.tfrecord*")
+    record.write_bytes(record.read_bytes()[:-10000])
+    code, out, err = run(
+        run_program, "--mode", "jnd", "--data-dir", tmp_path, "--datasets", "val/cnn"
+    )
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert (
+        re.search(r"Cannot read val/cnn: .*truncated record", err) and "IteratorGetNext" not in err
+    )
+
+
+def test_terminated_leaves_nothing(root, tmp_path):
+    command = [sys.executable, "-c", "from lpips_tf_cli.main import main; main()", "evaluate",
+               "--bapps-dir", str(root), "--save-distances", "x.csv"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_names_the_missing_extra(run_program, root, monkeypatch):

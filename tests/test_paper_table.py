@@ -68,6 +68,15 @@ def test_runs_every_model_and_goes_on_after_an_interruption(tmp_path, run_progra
     assert len(rows) == 8 + 2 + 6 * 2
 
 
+def test_does_not_mix_two_data_sets(tmp_path):
+    (tmp_path / "arguments.txt").write_text("--bapps-dir one\n")
+    command = [ROOT / "scripts/evaluate_paper.sh", tmp_path, "--bapps-dir", "two"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "with --bapps-dir two. Received:" in done.stderr
+    assert "with --bapps-dir one" in done.stderr
+
+
 def test_says_how_to_use_it():
     done = subprocess.run([ROOT / "scripts/evaluate_paper.sh"], capture_output=True, text=True)
     assert done.returncode == 2

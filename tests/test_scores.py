@@ -181,6 +181,12 @@ def test_metrics_are_nan_for_nan_and_beyond_the_capacity():
     assert np.isnan(float(full.result()))
 
 
+@pytest.mark.parametrize("capacity", [0, -3, 1.5])
+def test_refuse_a_capacity_of_nothing(capacity):
+    with pytest.raises(ValueError, match=f"capacity to be at least 1. Received: {capacity}"):
+        scores.JND(capacity=capacity)
+
+
 class _Distances(keras.layers.Layer):
     """Passes the data on as a metric's distances would be."""
 

@@ -23,16 +23,16 @@ def load_tree(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset
         The elements that `tfds.load(f"bapps/{mode}", split=split)` has, in the same order.
 
     Raises:
-        ValueError: an unknown split, or what `tree.examples` refuses. An image that cannot be
-            decoded raises tf.errors.InvalidArgumentError when it is reached; `check_images` says
-            which one it is.
+        ValueError: an unknown mode or split, no such folder, or what `tree.examples` refuses. An
+            image that cannot be decoded raises tf.errors.InvalidArgumentError when it is reached;
+            `check_images` says which one it is.
     """
     rows = list(tree.examples(_folder(root, mode, split), mode))
     images, answer = tree.MODES[mode].images, tree.MODES[mode].answer
-    columns = {name: [row[name] for row in rows] for name in ("id", answer)}
-    columns[answer] = tf.constant(columns[answer], tf.float32)
-    paths = {name: [os.fspath(row[name]) for row in rows] for name in images}
-    dataset = tf.data.Dataset.from_tensor_slices(columns | paths)
+    columns = {answer: tf.constant([row[answer] for row in rows], tf.float32)}
+    for name in ("id", *images):  # names of files are bytes
+        columns[name] = tf.constant([os.fsencode(row[name]) for row in rows])
+    dataset = tf.data.Dataset.from_tensor_slices(columns)
     return dataset.map(
         lambda row: row | {name: decode(tf.io.read_file(row[name])) for name in images},
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -47,6 +47,14 @@ def check_images(root: str | os.PathLike, mode: str, split: str) -> None:
 
 
 def _folder(root, mode, split) -> epath.Path:
+    if mode not in tree.MODES:
+        raise ValueError(f"Expected one of {', '.join(tree.MODES)}. Received: {mode!r}")
     if split not in tree.splits(mode):
         raise ValueError(f"Expected one of {', '.join(tree.splits(mode))}. Received: {split!r}")
-    return tree.split_folder(root, mode, split)
+    folder = tree.split_folder(root, mode, split)
+    if not folder.is_dir():
+        raise ValueError(
+            f"Expected the folder that holds 2afc and jnd. Received: {root} without "
+            f"{folder.relative_to(epath.Path(root))}"
+        )
+    return folder

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 
 class Mode(NamedTuple):
@@ -86,6 +86,8 @@ def read_patch(path: epath.Path) -> bytes:
         Image.open(io.BytesIO(content), formats=["PNG"]).verify()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             image.load()
+    except UnidentifiedImageError as error:
+        raise ValueError(f"Expected a PNG image. Received: {path}: something else") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ValueError(f"Expected a PNG image. Received: {path}: {error}") from error
     if image.width != image.height:
@@ -128,9 +130,12 @@ def _read_answer(path: epath.Path) -> float:
     try:
         with path.open("rb") as file:
             numbers = np.load(file, allow_pickle=False)
-        (answer,) = np.asarray(numbers, np.float64).ravel()
-    except (OSError, ValueError, EOFError, TypeError) as error:
+        numbers = np.asarray(numbers, np.float64).ravel()
+    except (OSError, ValueError, EOFError, TypeError, MemoryError) as error:
         raise ValueError(f"Expected one number. Received: {path}: {error}") from error
+    if len(numbers) != 1:
+        raise ValueError(f"Expected one number. Received: {path} of {len(numbers)}")
+    (answer,) = numbers
     if not 0 <= answer <= 1:
         raise ValueError(f"Expected a fraction of people, in [0, 1]. Received: {path} of {answer}")
     return float(answer)

@@ -28,6 +28,7 @@ def reference(metric, image0, image1):
     return 0.5 * np.mean((image0 / 100 - image1 / 100) ** 2)
 
 
+FLAT = [(251, 69), (53, 227), (255, 50), (231, 65), (1, 2)]
 METRICS = [kind(colorspace) for kind in (L2, DSSIM) for colorspace in ("RGB", "Lab")]
 
 
@@ -57,6 +58,7 @@ def pairs():
             (bright, bright_dots),
             (edge, edge_lines),
             (black, white),
+            *[(np.full_like(picture, a), np.full_like(picture, b)) for a, b in FLAT],
         ],
         axis=1,
     )
