@@ -239,8 +239,8 @@ REPLICAS = """
 
 
 @pytest.mark.skipif(
-    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 9),
-    reason="Keras before 3.9 has no metric variables of each replica",
+    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10),
+    reason="Keras before 3.10 has no metric variables of each replica",
 )
 def test_metrics_give_the_same_in_two_replicas(tmp_path):
     d0, d1, judge = judgements(211)  # the last batch of 16 has 3, of two replicas 2 and 1
