@@ -90,7 +90,7 @@ class JND(keras.metrics.Metric):
 
     `update_state(same, distances)` takes judgements and distances, both (N,). The score needs all
     of them at the end, so they are kept. The result is NaN if a distance is, or if there were more
-    than `capacity` pairs (in all replicas together).
+    than `capacity` pairs (in all replicas together; those need Keras 3.10).
 
     Args:
         capacity: how many pairs there is room for. BAPPS has about 9,600.

@@ -20,7 +20,8 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
-    "make demo", "make test", "make test EXTRAS=test,parity,tfds", "make test-backends", "make lint",
+    "make demo", "make test", "make test EXTRAS=test,parity,tfds", "make test-backends",
+    "make lint",
     "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
     "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
 }  # fmt: skip
