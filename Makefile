@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test
+# Most tests leave all cores but one idle.
+PYTEST_OPTIONS ?= -n 2 --dist worksteal
 PICTURES = examples/pictures
 
 .PHONY: demo test test-backends lint clean
@@ -42,6 +44,6 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 $(VENV)-backends/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-backends
 	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check \
-		keras jax torch==2.13.0 h5py pillow typer rich pytest hypothesis scikit-image
+		keras jax torch==2.13.0 h5py pillow typer rich pytest pytest-xdist hypothesis scikit-image
 	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -107,4 +106,4 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         mode = self.builder_config.name
         for index, example in enumerate(tree.examples(folder, mode)):
             images = {name: tree.read_patch(example[name]) for name in tree.MODES[mode].images}
-            yield index, example | images | {"id": os.fsencode(example["id"])}
+            yield index, example | images

@@ -30,7 +30,8 @@ def load_tree(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset
     rows = list(tree.examples(_folder(root, mode, split), mode))
     images, answer = tree.MODES[mode].images, tree.MODES[mode].answer
     columns = {answer: tf.constant([row[answer] for row in rows], tf.float32)}
-    for name in ("id", *images):  # names of files are bytes
+    columns["id"] = tf.constant([row["id"] for row in rows])
+    for name in images:
         columns[name] = tf.constant([os.fsencode(row[name]) for row in rows])
     dataset = tf.data.Dataset.from_tensor_slices(columns)
     return dataset.map(

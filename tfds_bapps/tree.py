@@ -12,6 +12,7 @@ jnd/val/cnn/same/000000.npy, …    the fraction of people who saw no difference
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,8 +58,8 @@ def examples(folder: epath.Path, mode: str) -> Iterator[dict[str, Any]]:
     """The examples in the folder of a split, in the order of their names.
 
     Yields:
-        "id", the files' name without suffix; the paths of the images, by the name of their folder;
-        and the answer, "judge" or "same".
+        "id", the files' name without suffix, as bytes; the paths of the images, by the name of
+        their folder; and the answer, "judge" or "same".
 
     Raises:
         ValueError: a file or folder is missing, or an answer is not one number in [0, 1]; which one
@@ -67,7 +68,7 @@ def examples(folder: epath.Path, mode: str) -> Iterator[dict[str, Any]]:
     images, answer = MODES[mode].images, MODES[mode].answer
     for name in _common_names(folder, dict.fromkeys(images, ".png") | {answer: ".npy"}):
         yield {
-            "id": name,
+            "id": os.fsencode(name),
             **{part: folder / part / f"{name}.png" for part in images},
             answer: _read_answer(folder / answer / f"{name}.npy"),
         }
