@@ -1,8 +1,16 @@
 """LPIPS, the perceptual distance between images, for TensorFlow and Keras."""
 
-from lpips_tf import baselines, images, scores
+from lpips_tf import baselines, images, scores, training
 from lpips_tf.metric import LPIPS
 from lpips_tf.pairwise import distance_matrix, mean_pairwise_distance
 
-__all__ = ["LPIPS", "baselines", "distance_matrix", "images", "mean_pairwise_distance", "scores"]
+__all__ = [
+    "LPIPS",
+    "baselines",
+    "distance_matrix",
+    "images",
+    "mean_pairwise_distance",
+    "scores",
+    "training",
+]
 __version__ = "0.1.0"
