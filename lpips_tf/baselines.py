@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import keras
@@ -30,7 +31,7 @@ RGB_TO_XYZ = (
 WHITE = (0.95047, 1.0, 1.08883)
 
 
-class Baseline:
+class Baseline(abc.ABC):
     """A distance between images of one size, without weights.
 
     Args:
@@ -98,9 +99,9 @@ class Baseline:
             in0, in1 = rgb_to_lab(in0) / 100, rgb_to_lab(in1) / 100
         return ops.cast(ops.where(equal, 0.0, self._distance(in0, in1)), "float32")
 
+    @abc.abstractmethod
     def _distance(self, x, y):
         """Of images in RGB within [0, 1], or in Lab divided by 100."""
-        raise NotImplementedError
 
     def _unit(self, images):
         """Images in [0, 1]."""

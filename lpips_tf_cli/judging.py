@@ -32,6 +32,11 @@ class Source:
     examples: tf.data.Dataset
     tree: Path | None  # the unpacked archives; None if prepared by TFDS
 
+    def check(self) -> None:
+        """Raises ValueError for the first image of a tree that cannot be decoded."""
+        if self.tree is not None:
+            tfds_bapps.check_images(self.tree, self.mode, _split(self.name))
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -70,7 +75,7 @@ def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) 
     Raises:
         ValueError: it is not there, or its files are not as they should be.
     """
-    split = name.replace("/", "_")
+    split = _split(name)
     if tree is not None:
         return Source(name, mode, tfds_bapps.load_tree(tree, mode, split), tree)
     builder = tfds.builder(f"bapps/{mode}", data_dir=data_dir)
@@ -98,8 +103,7 @@ def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, ev
                 batches.append(batch)
                 bar.advance(bar.task_ids[0], len(batch["id"]))
         except tf.errors.OpError as error:
-            if source.tree is not None:
-                tfds_bapps.check_images(source.tree, source.mode, source.name.replace("/", "_"))
+            source.check()
             reason = re.sub(
                 r"\{\{.*?\}\} ?|' failed.*| \[Op:.*", "", error.message.partition("\n")[0]
             )
@@ -109,6 +113,11 @@ def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, ev
     low, high = evaluation.confidence_interval(columns)
     count = len(columns["id"])
     return Result(source.name, evaluation.score(columns), low, high, count, seconds), columns
+
+
+def _split(name: str) -> str:
+    """What TFDS calls a data set, such as val_cnn."""
+    return name.replace("/", "_")
 
 
 def mean(results: list[Result]) -> float:

@@ -59,19 +59,24 @@ def direct(metric, root, mode, split="val_traditional"):
     return np.array(rows).T
 
 
+class OfficialLoader:
+    """What the official scores take: batches of 50 by the official loader's steps."""
+
+    def __init__(self, root, mode):
+        self.arguments = (root / mode / "val/traditional", *tree.MODES[mode][:2])
+
+    def load_data(self):
+        return official.bapps_loader(*self.arguments, batch_size=50, workers=0)
+
+
 @needs_official
 def test_2afc_equals_the_official(root, build):
     import torch
 
     lpips, theirs = official.import_lpips(), official.pretrained_metric("alex")
-    folder = root / "2afc/val/traditional"
-
-    class Loader:
-        def load_data(self):
-            return official.bapps_loader(folder, ("ref", "p0", "p1"), "judge", 50, 0)
-
+    loader = OfficialLoader(root, "2afc")
     with torch.no_grad():
-        expected, details = lpips.score_2afc_dataset(Loader(), theirs)
+        expected, details = lpips.score_2afc_dataset(loader, theirs)
     received = evaluation.distances(build(), examples(root, "2afc"))
     np.testing.assert_allclose(received["d0"], details["d0s"], atol=2e-6, rtol=1e-5)
     np.testing.assert_allclose(received["d1"], details["d1s"], atol=2e-6, rtol=1e-5)
@@ -85,16 +90,9 @@ def test_jnd_equals_the_official(root, build):
     import torch
 
     lpips, theirs = official.import_lpips(), official.pretrained_metric("alex")
-    folder = root / "jnd/val/traditional"
-
-    class Loader:
-        def load_data(self):
-            return official.bapps_loader(folder, ("p0", "p1"), "same", 50, 0)
-
+    loader = OfficialLoader(root, "jnd")
     with torch.no_grad():
-        expected, details = lpips.score_jnd_dataset(
-            Loader(), lambda p0, p1: theirs(p0, p1).flatten()
-        )
+        expected, details = lpips.score_jnd_dataset(loader, lambda *pair: theirs(*pair).flatten())
     received = evaluation.distances(build(), examples(root, "jnd"))
     np.testing.assert_allclose(received["distance"], details["ds"], atol=2e-6, rtol=1e-5)
     assert evaluation.score(received) == pytest.approx(expected, abs=1e-6)
