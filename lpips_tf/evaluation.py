@@ -56,7 +56,7 @@ def batch_distances(
     answer = "judge" if "ref" in images else "same"
     names = ("d0", "d1") if "ref" in images else ("distance",)
     compute = _compiled(metric, [spec[name] for name in images])
-    for batch in _batched(dataset, batch_size):
+    for batch in in_batches(dataset, batch_size):
         ids = np.array([os.fsdecode(name) for name in batch["id"].numpy()])
         columns = dict(zip(names, compute([batch[name] for name in images]), strict=True))
         for name, column in columns.items():
@@ -68,7 +68,8 @@ def batch_distances(
         yield {"id": ids, **columns, answer: batch[answer].numpy()}
 
 
-def _batched(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches of a data set for one pass."""
     if batch_size < 1:
         raise ValueError(f"Expected batch_size to be at least 1. Received: {batch_size}")
     count = int(dataset.cardinality())

@@ -148,6 +148,7 @@ class LPIPS(keras.Model):
         variables = self.variables
         self._compiled_distances = Compiled(self._distances, variables)
         self._compiled_embedding = Compiled(self._embedding, variables)
+        self._compiled_features = Compiled(self._valid_features, variables)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
 
@@ -242,6 +243,24 @@ class LPIPS(keras.Model):
                 )
         return self._compiled_embedding(ops.convert_to_tensor(images))
 
+    def normalized_features(self, *images):
+        """The features that a distance compares: of every layer, unit-normalised at each position.
+
+        Args:
+            images: batches (N, H, W, 3) of one shape, as for a call.
+
+        Returns:
+            For each batch a list with (N, h, w, C) for each layer, in float32; NaN for an image
+            that has NaN or infinity.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        checked = list(self._checked(**{f"images[{i}]": batch for i, batch in enumerate(images)}))
+        if not runs_eagerly(*checked):
+            checked = checked_in_graph(*checked, least_side=self.least_side)
+        return self._compiled_features(*(ops.convert_to_tensor(batch) for batch in checked))
+
     def _distances(self, reference, *images, drop):
         """For each batch of images its distances from the references, and what each layer adds."""
         size = ops.shape(reference)[1:3]
@@ -271,8 +290,7 @@ class LPIPS(keras.Model):
 
     def _embedding(self, images):
         parts = []
-        valid = ops.cast(_nan_unless_finite(images), self.accumulation_dtype)
-        valid = ops.reshape(valid, (-1, 1, 1, 1))
+        valid = self._validity(images)
         for i, features in enumerate(*self._features(images)):
             count, height, width, channels = ops.shape(features)
             positions = ops.cast(height * width, features.dtype)
@@ -281,6 +299,18 @@ class LPIPS(keras.Model):
             scaled = features * (valid * ops.sqrt(weight / positions))
             parts.append(ops.reshape(scaled, (count, height * width * channels)))
         return ops.concatenate(parts, axis=1)
+
+    def _valid_features(self, *batches):
+        """As `_features`, with NaN for images that are not finite."""
+        return [
+            [layer * self._validity(images) for layer in features]
+            for images, features in zip(batches, self._features(*batches), strict=True)
+        ]
+
+    def _validity(self, images):
+        """(N, 1, 1, 1) of 1, or NaN for an image that is not finite."""
+        valid = ops.cast(_nan_unless_finite(images), self.accumulation_dtype)
+        return ops.reshape(valid, (-1, 1, 1, 1))
 
     def _features(self, *batches):
         """For each batch of images the unit-normalised features of every layer."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
+from lpips_tf.hosts import FitsOnHosts
 from lpips_tf.inputs import check_choice
 from lpips_tf.metric import LPIPS
 from lpips_tf.scores import TwoAFC
@@ -19,14 +21,16 @@ EPSILON = 0.1  # of its ratios of distances
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class RankingModel(keras.Model):
+class RankingModel(FitsOnHosts):
     """A metric and the small network that guesses from two distances which image people chose.
 
     The network G sees d0, d1, d0 - d1, d0 / (d1 + 0.1) and d1 / (d0 + 0.1), and gives the logit of
     the fraction of people who found p1 nearer (the official `Dist2LogitLayer` and
     `BCERankingLoss`). `fit` takes ((ref, p0, p1), judge): images as the metric takes them, and (N,)
     fractions. It minimises the binary cross-entropy, and reports the loss and "two_afc", the
-    agreement with people. A step passes the backbone three times.
+    agreement with people. A step passes the backbone three times. `fit` distributes it to the
+    devices of a `tf.distribute` strategy in whose scope metric and model were created, on several
+    hosts too.
 
     Args:
         metric: an `LPIPS` with heads; its weights are trained in place, the heads' kept
@@ -60,12 +64,16 @@ class RankingModel(keras.Model):
             head.trainable = True
         self.ranking = _ranking_network()
         self.two_afc = TwoAFC()
+        self._cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
         self.built = True
 
     def call(self, inputs, training=None):
-        reference, image0, image1 = inputs
-        d0, d1 = self.metric.distances(reference, image0, image1, training=training)
+        d0, d1 = self.distances(inputs, training=training)
         return {"logit": self.rank(d0, d1), "distances": ops.stack([d0, d1], axis=1)}
+
+    def distances(self, inputs, training=None):
+        """The distances (N,) of the two images from the reference."""
+        return self.metric.distances(*inputs, training=training)
 
     def rank(self, d0, d1):
         """Logits (N,) of the fraction of people who choose the second image."""
@@ -73,16 +81,22 @@ class RankingModel(keras.Model):
         return self.ranking(ops.stack(seen, axis=1))[:, 0]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        logits = y_pred["logit"]
-        judge = ops.reshape(ops.cast(y, logits.dtype), (-1, 1))
-        losses = keras.losses.binary_crossentropy(judge, logits[:, None], from_logits=True)
-        if sample_weight is not None:
-            losses = losses * ops.reshape(ops.cast(sample_weight, logits.dtype), (-1,))
-        return ops.mean(losses)
+        judge, logits = ops.reshape(y, (-1, 1)), ops.reshape(y_pred["logit"], (-1, 1))
+        return self._cross_entropy(judge, logits, sample_weight)  # knows of `tf.distribute`
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.two_afc.update_state(y, y_pred["distances"], sample_weight)
         return self.get_metrics_result()
+
+    def reseed(self, *entropy: int) -> None:
+        """Makes what training drops from here on depend on some numbers only, such as a seed and
+        an epoch: a training that goes on after a break is then the same as an unbroken one.
+        """
+        for i, generator in enumerate(self._noise_generators()):
+            generator.state.assign(np.random.SeedSequence([*entropy, i]).generate_state(2))
+
+    def _noise_generators(self) -> list[keras.random.SeedGenerator]:
+        return [head.dropout.seed_generator for head in self.metric.heads if head.dropout.rate]
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -96,6 +110,46 @@ class RankingModel(keras.Model):
         return cls(**(config | {"metric": keras.saving.deserialize_keras_object(config["metric"])}))
 
 
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class CachedRankingModel(RankingModel):
+    """A `RankingModel` that trains heads from the averaged differences in a `feature_cache`,
+    without images and without the backbone.
+
+    `fit` takes ((N, 2, 2, C), judge): for p0 and p1 what `feature_cache.averaged_differences`
+    gives. Loss and gradients are those of `RankingModel`. In place of its dropout, noise of the
+    same variance is added to the averages (Wang and Manning, "Fast dropout training", ICML 2013): a
+    head sums what is left of many positions, so that only the first two moments of it are felt.
+
+    Args:
+        metric: as for `RankingModel`; the share that its heads drop sets the noise.
+        mode: "heads".
+        name: name of the model.
+
+    Raises:
+        ValueError: as for `RankingModel`, or another `mode`.
+    """
+
+    def __init__(self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs):
+        check_choice("mode", mode, ("heads",))
+        super().__init__(metric, mode, name, **kwargs)
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def distances(self, inputs, training=None):
+        differences, deviations = inputs[:, :, 0], inputs[:, :, 1]
+        rate = self.metric.dropout
+        if training and rate:
+            noise = keras.random.normal(ops.shape(deviations), seed=self.seed_generator)
+            differences += (rate / (1 - rate)) ** 0.5 * deviations * noise
+        ends = np.cumsum([head.channels for head in self.metric.heads])
+        layers = ops.split(differences, ends[:-1], axis=-1)
+        shares = [head(layer) for head, layer in zip(self.metric.heads, layers, strict=True)]
+        both = sum(shares[1:], start=shares[0])
+        return both[:, 0], both[:, 1]
+
+    def _noise_generators(self):
+        return [self.seed_generator]
+
+
 def optimizer(learning_rate: float = 1e-4) -> keras.optimizers.Optimizer:
     """The official optimiser, Adam with β₁ = 0.5."""
     return keras.optimizers.Adam(learning_rate, beta_1=0.5)
@@ -106,7 +160,7 @@ def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs
     down by an equal step after each, to reach 0 after `epochs` + `decay_epochs` (the official
     train.py and `update_learning_rate`).
     """
-    return start * (1 - max(0, epoch - epochs) / decay_epochs)
+    return start * (1 - max(0, epoch - epochs) / max(1, decay_epochs))
 
 
 def _ranking_network() -> keras.Sequential:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import keras
@@ -13,6 +14,9 @@ import numpy as np
 
 import weights_conversion
 from lpips_tf import downloads, weight_files
+
+if TYPE_CHECKING:
+    from lpips_tf.metric import LPIPS
 
 
 def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike) -> None:
@@ -64,6 +68,32 @@ def has_heads(heads: list, network: str, version: str, source: str | os.PathLike
     return _holds(heads, _arrays(path, "heads", network, version))
 
 
+def write_heads(path: str | os.PathLike, metric: LPIPS, source: str = "") -> None:
+    """Writes the heads of a metric to a file that `LPIPS(head_weights=path)` takes, whole or not at
+    all.
+
+    Args:
+        path: such as `heads.h5`.
+        metric: its network and version are written too.
+        source: where the weights come from, in words.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    arrays = _arrays_of(metric.heads)
+    weight_files.write(
+        path, weight_files.Weights("heads", metric.net, arrays, metric.version, source)
+    )
+
+
+def write_backbone(path: str | os.PathLike, metric: LPIPS, source: str = "") -> None:
+    """Writes the convolutions of a metric to a file that `LPIPS(backbone_weights=path)` takes, as
+    `write_heads`.
+    """
+    arrays = _arrays_of(metric.backbone.layers)
+    weight_files.write(path, weight_files.Weights("backbone", metric.net, arrays, source=source))
+
+
 def variables(layers: list) -> dict[str, keras.Variable]:
     """The variables of layers, by their names in weight files: `layer/variable`."""
     return {
@@ -82,8 +112,12 @@ def _heads_path(network: str, version: str, source: str | os.PathLike) -> Path:
 
 
 def _holds(layers: list, arrays: Mapping[str, np.ndarray]) -> bool:
-    held = {name: keras.ops.convert_to_numpy(v) for name, v in variables(layers).items()}
+    held = _arrays_of(layers)
     return all(np.array_equal(v, arrays[name].astype(v.dtype)) for name, v in held.items())
+
+
+def _arrays_of(layers: list) -> dict[str, np.ndarray]:
+    return {name: keras.ops.convert_to_numpy(v) for name, v in variables(layers).items()}
 
 
 def _packaged(name: str) -> Path:

@@ -14,10 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from lpips_tf_cli import results
-from lpips_tf_cli.options import Net, Version
-from lpips_tf_cli.startup import quietly
-
-EXTRA = ("tensorflow_datasets", "importlib_resources", "scipy")  # of the extra `bapps`
+from lpips_tf_cli.options import (
+    BappsDir,
+    DataDir,
+    Net,
+    Version,
+    check_one_place,
+    checked_datasets,
+)
+from lpips_tf_cli.startup import extra
 
 
 def evaluate(
@@ -50,23 +55,14 @@ def evaluate(
             metavar="FILE", help="Trained heads instead of the official.", show_default=False
         ),
     ] = None,
-    bapps_dir: Annotated[
+    backbone_weights: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Read the unpacked archives in this folder, which holds 2afc and jnd.",
-            show_default=False,
+            metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Read what TensorFlow Datasets prepared here; by default in "
-            "~/tensorflow_datasets.",
-            show_default=False,
-        ),
-    ] = None,
+    bapps_dir: BappsDir = None,
+    data_dir: DataDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 50,
     save_distances: Annotated[
         Path | None,
@@ -80,15 +76,19 @@ def evaluate(
 ):
     """Scores a metric by how well it agrees with people on the BAPPS data set."""
     _check_model(context, model)
-    if bapps_dir is not None and data_dir is not None:
-        raise typer.BadParameter("Expected one of --bapps-dir and --data-dir. Received: both")
+    check_one_place(bapps_dir, data_dir)
     results.check_output(save_distances, (".csv",), "--save-distances")
     with results.output_file(save_distances) as write:
-        judging = _import_judging()
-        names = _checked_names(mode, datasets)
-        sources = [judging.open_source(mode, name, bapps_dir, data_dir) for name in names]
-        with judging.all_devices():
-            metric = judging.build(model, net, version, colorspace, head_weights)
+        with extra("evaluate", "bapps"):
+            import scipy  # noqa: F401
+
+            from lpips_tf_cli import devices, judging
+            from lpips_tf_cli.sources import open_source
+        names = checked_datasets(mode, datasets)
+        sources = [open_source(mode, name, bapps_dir, data_dir) for name in names]
+        with devices.strategy().scope():
+            weights = (head_weights, backbone_weights)
+            metric = judging.build(model, net, version, colorspace, *weights)
             scored = [judging.score(metric, source, batch_size) for source in sources]
         found = [result for result, _ in scored]
         if save_distances is not None:
@@ -111,6 +111,7 @@ def _check_model(context: typer.Context, model: str) -> None:
         "net": ("lpips", "baseline"),
         "version": ("lpips", "baseline"),
         "head_weights": ("lpips",),
+        "backbone_weights": ("lpips", "baseline"),
         "colorspace": ("l2", "dssim"),
     }
     for name, models in of_models.items():
@@ -120,35 +121,6 @@ def _check_model(context: typer.Context, model: str) -> None:
                 f"Expected --model {' or '.join(models)} with it. Received: {model}",
                 param_hint=f"--{name.replace('_', '-')}",
             )
-
-
-def _import_judging():
-    try:
-        with quietly():
-            import scipy  # noqa: F401
-
-            from lpips_tf_cli import judging
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            raise
-        raise ImportError(
-            f'evaluate needs {error.name}, which is not installed: pip install "lpips-tf[bapps]"'
-        ) from error
-    return judging
-
-
-def _checked_names(mode: str, datasets: list[str] | None) -> list[str]:
-    import tfds_bapps
-
-    known = [split.replace("_", "/") for split in tfds_bapps.splits(mode)]
-    names = list(dict.fromkeys(datasets or [name for name in known if name.startswith("val/")]))
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(
-                f"Expected data sets of {', '.join(known)}. Received: {name}",
-                param_hint="--datasets",
-            )
-    return names
 
 
 def _rows(scored: list[tuple[Any, dict]], names: list[str]) -> Iterator[tuple]:

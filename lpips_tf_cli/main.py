@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lpips_tf_cli import compare, evaluate, optimize, program
+from lpips_tf_cli import compare, evaluate, optimize, program, train
 from lpips_tf_cli.variadic import VariadicCommand
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command("dirs")(compare.dirs)
 app.command("all-pairs")(compare.all_pairs)
 app.command("optimize")(optimize.optimize)
 app.command("evaluate", cls=VariadicCommand)(evaluate.evaluate)
+app.command("train", cls=VariadicCommand)(train.train)
 
 
 def main() -> None:

@@ -21,3 +21,42 @@ Output = Annotated[
         "--output", "-o", help="Write the distances to this .csv or .json file.", show_default=False
     ),
 ]
+BappsDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read the unpacked archives in this folder, which holds 2afc and jnd.",
+        show_default=False,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read what TensorFlow Datasets prepared here; by default in ~/tensorflow_datasets.",
+        show_default=False,
+    ),
+]
+
+
+def check_one_place(bapps_dir: Path | None, data_dir: Path | None) -> None:
+    """Refuses two places to read from, as wrong usage."""
+    if bapps_dir is not None and data_dir is not None:
+        raise typer.BadParameter("Expected one of --bapps-dir and --data-dir. Received: both")
+
+
+def checked_datasets(mode: str, names: list[str] | None, option: str = "--datasets") -> list[str]:
+    """The names of data sets, each once; by default of all for validation. Refuses an unknown one
+    as wrong usage.
+    """
+    import tfds_bapps
+
+    known = [split.replace("_", "/") for split in tfds_bapps.splits(mode)]
+    if names is None:
+        return [name for name in known if name.startswith("val/")]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(
+                f"Expected data sets of {', '.join(known)}. Received: {name}", param_hint=option
+            )
+    return list(dict.fromkeys(names))

@@ -13,12 +13,33 @@ if TYPE_CHECKING:
     from lpips_tf import LPIPS
 
 
+# What a missing extra of the package shows as: the names that are imported.
+EXTRAS = {
+    "bapps": ("tensorflow_datasets", "importlib_resources", "scipy"),
+    "train": ("tensorflow_datasets", "importlib_resources", "tensorboard"),
+}
+
+
 def load_metric(net: str, version: str, baseline: bool) -> LPIPS:
     """The metric that a command's options describe."""
     with quietly():
         import lpips_tf
 
     return lpips_tf.LPIPS(net=net, version=version, lpips=not baseline)
+
+
+@contextlib.contextmanager
+def extra(command: str, name: str) -> Iterator[None]:
+    """Around imports: says which extra of the package is missing. Quietly, as `quietly`."""
+    try:
+        with quietly():
+            yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS[name]:
+            raise
+        raise ImportError(
+            f'{command} needs {error.name}, which is not installed: pip install "lpips-tf[{name}]"'
+        ) from error
 
 
 @contextlib.contextmanager

@@ -27,17 +27,27 @@ def load_tree(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset
             image that cannot be decoded raises tf.errors.InvalidArgumentError when it is reached;
             `check_images` says which one it is.
     """
+    paths = load_paths(root, mode, split)
+    return paths.map(read_images, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def load_paths(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset:
+    """As `load_tree`, with the paths of images in place of these: elements so small that all can be
+    shuffled, before `read_images` reads them.
+    """
     rows = list(tree.examples(_folder(root, mode, split), mode))
     images, answer = tree.MODES[mode].images, tree.MODES[mode].answer
     columns = {answer: tf.constant([row[answer] for row in rows], tf.float32)}
     columns["id"] = tf.constant([row["id"] for row in rows])
     for name in images:
         columns[name] = tf.constant([os.fsencode(row[name]) for row in rows])
-    dataset = tf.data.Dataset.from_tensor_slices(columns)
-    return dataset.map(
-        lambda row: row | {name: decode(tf.io.read_file(row[name])) for name in images},
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+def read_images(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """An element of `load_paths` as one of `load_tree`, within tf.data."""
+    images = {name: example[name] for name in ("ref", "p0", "p1") if name in example}
+    return example | {name: decode(tf.io.read_file(path)) for name, path in images.items()}
 
 
 def check_images(root: str | os.PathLike, mode: str, split: str) -> None:

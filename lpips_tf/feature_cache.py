@@ -1,0 +1,144 @@
+"""What heads see of triplets, computed once and kept on disk: heads then train without the
+backbone.
+
+A file is a NumPy array with a record for each triplet, read in place (`mmap_mode`): "differences"
+(2, 2, C), for p0 and p1 what `averaged_differences` gives, and "judge".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+from lpips_tf.files import written_whole
+from lpips_tf.metric import LPIPS
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FORMAT = "lpips_tf averaged differences 1"
+
+
+def averaged_differences(metric: LPIPS, reference, *images) -> list:
+    """All that the heads see of pairs of images.
+
+    Spatial averaging and heads are both linear, so the average over positions of the squared
+    differences of features comes first; and where a share p of the differences is dropped, the
+    variance of what is left of an average is p / (1 - p) times the sum of their squares over the
+    number of positions squared.
+
+    Args:
+        metric: its backbone is used.
+        reference: images (N, H, W, 3), as for a call of the metric.
+        images: batches of that shape.
+
+    Returns:
+        For each batch of images (N, 2, C) with the channels of all layers: the average, and the
+        root of that sum, which is its standard deviation where half is dropped.
+
+    Raises:
+        ValueError: as a call of the metric does.
+    """
+    features0, *others = metric.normalized_features(reference, *images)
+    return [
+        ops.concatenate([_moments(x, y) for x, y in zip(features0, features, strict=True)], axis=-1)
+        for features in others
+    ]
+
+
+def _moments(features0, features1):
+    """(N, 2, C) of one layer."""
+    differences = ops.square(features0 - features1)
+    height, width = ops.shape(differences)[1:3]
+    squares = ops.mean(ops.square(differences), axis=(1, 2))
+    deviation = ops.sqrt(squares / ops.cast(height * width, squares.dtype))
+    return ops.stack([ops.mean(differences, axis=(1, 2)), deviation], axis=1)
+
+
+def key(metric: LPIPS, data: str) -> str:
+    """A name for the differences of data, under which nothing else is kept.
+
+    Args:
+        metric: its network, version and convolutions count.
+        data: whatever identifies the data.
+    """
+    described = hashlib.sha256()
+    described.update(json.dumps([FORMAT, metric.net, metric.version, data]).encode())
+    for variable in metric.backbone.variables:
+        described.update(ops.convert_to_numpy(variable).tobytes())
+    return f"{metric.net}-{metric.version}-{described.hexdigest()[:16]}"
+
+
+def write(
+    path: str | os.PathLike, metric: LPIPS, dataset: tf.data.Dataset, batch_size: int = 50
+) -> Iterator[int]:
+    """Computes the differences of a data set under TensorFlow and writes them, whole or not at all,
+    when the iterator is exhausted.
+
+    Args:
+        path: of the file, which appears then.
+        metric: its backbone is used.
+        dataset: single triplets, as `tfds.load("bapps/2afc")` gives them, of known number.
+        batch_size: triplets that are computed at once.
+
+    Yields:
+        How many triplets each batch had.
+
+    Raises:
+        ValueError: there are none, or their number is not known.
+        OSError: the file cannot be written.
+    """
+    import tensorflow as tf
+
+    from lpips_tf.evaluation import in_batches
+
+    count = int(dataset.cardinality())
+    if count < 1:
+        raise ValueError(f"Expected a data set of known length. Received: cardinality {count}")
+
+    @tf.function(autograph=False)
+    def differences(batch):
+        return tf.stack(averaged_differences(metric, batch["ref"], batch["p0"], batch["p1"]), 1)
+
+    record = record_type(metric)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        # Not as a memory map: a full disk would end the process.
+        header = {"descr": record.descr, "fortran_order": False, "shape": (count,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in in_batches(dataset, batch_size):
+            rows = np.zeros(len(batch["judge"]), record)
+            rows["differences"], rows["judge"] = differences(batch).numpy(), batch["judge"].numpy()
+            file.write(rows.tobytes())
+            yield len(rows)
+
+
+def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:
+    """The records in a file, (N,) with the fields "differences" and "judge", as a memory map.
+
+    Raises:
+        OSError: the file is missing or damaged.
+        ValueError: it was written for another network.
+    """
+    try:
+        records = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise OSError(f"Cannot read the feature cache {Path(path)}: {error}") from error
+    if records.dtype != record_type(metric) or records.ndim != 1:
+        raise ValueError(
+            f"Expected records of {record_type(metric)}. "
+            f"Received: {Path(path)} with {records.dtype}"
+        )
+    return records
+
+
+def record_type(metric: LPIPS) -> np.dtype:
+    channels = sum(head.channels for head in metric.heads)
+    fields: list[Any] = [("differences", "<f4", (2, 2, channels)), ("judge", "<f4")]
+    return np.dtype(fields)

@@ -1,0 +1,106 @@
+"""Data sets of BAPPS, and where they are read from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import absl.logging
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import tfds_bapps
+
+# TFDS warns of what the errors say as well.
+absl.logging.set_verbosity(absl.logging.ERROR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set, and where it is read from."""
+
+    name: str  # such as val/cnn
+    mode: str
+    stored: tf.data.Dataset  # the examples; of a tree with the paths of images in place of these
+    tree: Path | None  # the unpacked archives; None if prepared by TFDS
+    files: tuple[Path, ...]  # folders and files that the examples are in
+
+    @property
+    def examples(self) -> tf.data.Dataset:
+        return self.read(self.stored)
+
+    def read(self, stored: tf.data.Dataset) -> tf.data.Dataset:
+        """The examples themselves, of a part of `stored` or in another order."""
+        if self.tree is None:
+            return stored
+        return stored.map(tfds_bapps.read_images, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def fingerprint(self) -> str:
+        """Of the names, sizes and times of change of all files; unequal where the data changed."""
+        found = hashlib.sha256()
+        for name, status in sorted(self._file_statuses()):
+            found.update(os.fsencode(name) + b"\0%d %d\0" % (status.st_size, status.st_mtime_ns))
+        return found.hexdigest()
+
+    def _file_statuses(self) -> Iterator[tuple[str, os.stat_result]]:
+        for path in self.files:
+            if path.is_dir():
+                with os.scandir(path) as entries:
+                    yield from ((f"{path.name}/{entry.name}", entry.stat()) for entry in entries)
+            else:
+                yield path.name, path.stat()
+
+
+@contextlib.contextmanager
+def explaining(*sources: Source) -> Iterator[None]:
+    """Turns TensorFlow's errors of reading data sets into a ValueError that says which file it
+    is.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for source in sources:
+            if source.tree is not None:
+                tfds_bapps.check_images(source.tree, source.mode, _split(source.name))
+        names = ", ".join(source.name for source in sources)
+        raise ValueError(f"Cannot read {names}: {_reason(error.message)}") from error
+
+
+def _reason(message: str) -> str:
+    """What TensorFlow says went wrong, without where in a graph and in Keras."""
+    said = re.split(r'File ".*', message)[-1].strip().partition("\n")[0]
+    return re.sub(r"\{\{.*?\}\} ?|' failed.*| \[Op:.*", "", said)
+
+
+def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) -> Source:
+    """Finds a data set; nothing is downloaded.
+
+    Raises:
+        ValueError: it is not there, or its files are not as they should be.
+    """
+    split = _split(name)
+    if tree is not None:
+        stored = tfds_bapps.load_paths(tree, mode, split)
+        files = tuple(sorted(path for path in (tree / mode / name).iterdir() if path.is_dir()))
+        return Source(name, mode, stored, tree, files)
+    builder = tfds.builder(f"bapps/{mode}", data_dir=data_dir)
+    if not builder.is_prepared() or split not in builder.info.splits:
+        raise ValueError(
+            f"Expected {name} prepared by TensorFlow Datasets. Received: {builder.data_dir} "
+            "without. Prepare it as the README says, or name the unpacked archives' folder with "
+            "--bapps-dir"
+        )
+    config = tfds.ReadConfig(try_autocache=False)
+    files = tuple(Path(path) for path in builder.info.splits[split].filepaths)
+    stored = builder.as_dataset(split=split, read_config=config)
+    return Source(name, mode, stored, None, files)
+
+
+def _split(name: str) -> str:
+    """What TFDS calls a data set, such as val_cnn."""
+    return name.replace("/", "_")

@@ -1,0 +1,198 @@
+"""Training a metric in a folder of its own, from the data sets to the weight files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import lpips_tf
+from lpips_tf import downloads, weights
+from lpips_tf import training as ranking
+from lpips_tf.files import written_whole
+from lpips_tf_cli import devices, training_data, work
+from lpips_tf_cli.sources import Source, explaining, open_source
+from lpips_tf_cli.training_callbacks import Record, Report, Seeds, Summaries
+from lpips_tf_cli.training_pictures import save_curves
+from lpips_tf_cli.training_run import Run, load_checkpoint
+
+SHOWN = 8  # triplets in TensorBoard
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What decides the outcome of a training, beside the data."""
+
+    datasets: list[str]
+    validation: list[str]
+    mode: str
+    net: str
+    version: str
+    epochs: int
+    decay_epochs: int
+    batch_size: int
+    learning_rate: float
+    dropout: float
+    seed: int
+    cache_features: bool
+
+    @property
+    def all_epochs(self) -> int:
+        return self.epochs + self.decay_epochs
+
+
+class Places(NamedTuple):
+    """Where a training reads and writes."""
+
+    output: Path
+    bapps_dir: Path | None
+    data_dir: Path | None
+    cache_dir: Path | None
+
+
+def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, str]]:
+    """Trains, or goes on.
+
+    Returns:
+        The weight files and what they are; none on hosts other than the first.
+
+    Raises:
+        ValueError: data that is missing or cannot be read, or a folder with another run.
+        OSError: something cannot be written; what the last whole epoch reached is kept.
+    """
+    strategy = devices.strategy(hosts=True)
+    chief = devices.is_chief(strategy)
+    keras.utils.set_random_seed(options.seed)
+    tf.random.set_seed(1)  # beside 0, `tf.data` takes no seed that is a tensor
+    sources, validation = (
+        [open_source("2afc", name, places.bapps_dir, places.data_dir) for name in names]
+        for names in (options.datasets, options.validation)
+    )
+    run = Run(places.output, _config(options, sources), resume) if chief else None
+    with strategy.scope():
+        model = load_checkpoint(places.output) if resume else None
+        model = model or _build(options)
+    with explaining(*sources, *validation):
+        _fit(model, options, places, sources, validation, run, strategy)
+    return [] if run is None else _finish(run, model, options)
+
+
+def _build(options: Options) -> ranking.RankingModel:
+    metric = lpips_tf.LPIPS(
+        options.net,
+        options.version,
+        backbone_weights=None if options.mode == "scratch" else "imagenet",
+        head_weights=None,
+        dropout=options.dropout,
+    )
+    kind = ranking.CachedRankingModel if options.cache_features else ranking.RankingModel
+    model = kind(metric, options.mode)
+    model.compile(ranking.optimizer(options.learning_rate))
+    return model
+
+
+def _fit(
+    model: ranking.RankingModel,
+    options: Options,
+    places: Places,
+    sources: list[Source],
+    validation: list[Source],
+    run: Run | None,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    records: list[np.ndarray] = []
+    validated: Any = None
+    size, replicas = options.batch_size, strategy.num_replicas_in_sync
+    if options.cache_features:
+        folder = places.cache_dir or downloads.home() / "features"
+        records, kept = (
+            [training_data.cached(model.metric, source, folder, size) for source in part]
+            for part in (sources, validation)
+        )
+        validated = training_data.differences_for_validation(kept, size, replicas) if kept else None
+    elif validation:
+        validated = training_data.images_for_validation(validation, size, replicas)
+
+    def epochs(first: int) -> training_data.Epochs:
+        shuffling = training_data.Shuffling(
+            size, options.seed, first, options.all_epochs, whole=replicas > 1
+        )
+        if options.cache_features:
+            return training_data.of_differences(records, shuffling)
+        return training_data.of_images(sources, shuffling)
+
+    steps = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    done = steps // epochs(0).steps
+    if run is not None:
+        run.resume_from(done)
+    if done >= options.all_epochs:
+        return
+    batches, steps = epochs(done)
+    with work.progress(steps, "training") if run is not None else contextlib.nullcontext() as bar:
+        callbacks = [
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: ranking.learning_rate(
+                    epoch, options.learning_rate, options.epochs, options.decay_epochs
+                )
+            ),
+            Seeds(options.seed),
+        ]
+        if run is not None and bar is not None:
+            logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
+            shown = Summaries(run.logs / "heads", *_first(validation or sources, SHOWN))
+            callbacks += [Report(bar, options.all_epochs), logs, shown, Record(run)]
+        model.fit(
+            batches,
+            epochs=options.all_epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=validated,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+
+
+def _first(sources: list[Source], count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The first triplets of each data set, `count` or a few more together, and what people said."""
+    each = -(-count // len(sources))
+    examples = [
+        example
+        for source in sources
+        for example in source.read(source.stored.take(each)).as_numpy_iterator()
+    ]
+    images = [np.stack([example[name] for example in examples]) for name in ("ref", "p0", "p1")]
+    return images, np.array([example["judge"] for example in examples])
+
+
+def _finish(run: Run, model: ranking.RankingModel, options: Options) -> list[tuple[Path, str]]:
+    """Writes the weight files and the curves of a finished training."""
+    with written_whole(run.folder / "learning_curve.png") as temporary:
+        save_curves(temporary, run.history)
+    metric, heads, backbone = model.metric, run.folder / "heads.h5", run.folder / "backbone.h5"
+    source = f"lpips-tf train --mode {options.mode} on {', '.join(options.datasets)}"
+    agreement = f"2AFC in training {run.history[-1]['two_afc']:.1%}"
+    weights.write_heads(heads, metric, source)
+    files = [(heads, f"heads of {metric.net} {metric.version}, {agreement}")]
+    if options.mode != "heads":
+        weights.write_backbone(backbone, metric, source)
+        files.append((backbone, f"convolutions of {metric.net}"))
+    return files
+
+
+def _config(options: Options, sources: list[Source]) -> dict[str, Any]:
+    modules = (lpips_tf, keras, tf, np)
+    versions = {module.__name__: module.__version__ for module in modules}
+    return {
+        "options": dataclasses.asdict(options),
+        "data": {source.name: int(source.stored.cardinality()) for source in sources},
+        "files": {source.name: [str(path) for path in source.files] for source in sources},
+        "versions": versions | {"python": platform.python_version()},
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+    }

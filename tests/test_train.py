@@ -1,0 +1,432 @@
+"""`lpips-tf train`: what a run leaves behind, how it goes on, and what it refuses."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from conftest import numbers
+from made_bapps import write_photographs
+
+import lpips_tf
+import tfds_bapps
+from lpips_tf import weight_files
+from lpips_tf_cli import main
+from lpips_tf_cli.sources import open_source
+from lpips_tf_cli.training_data import Shuffling, of_differences, of_images
+from tfds_bapps import tree
+
+COUNTS = dict.fromkeys(tree.splits("2afc"), 1) | {
+    "train_traditional": 33, "train_cnn": 12, "val_cnn": 7
+}  # fmt: skip
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as outside of tests
+COMMAND = [sys.executable, "-c", "from lpips_tf_cli.main import main; main()", "train"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("bapps")
+    for seed, (split, count) in enumerate(COUNTS.items()):
+        write_photographs(root, "2afc", split, count, seed)
+    return root
+
+
+def arguments(root, output, *others):
+    if "--datasets" not in others:
+        others = ("--datasets", "train/traditional", "train/cnn", *others)
+    return [
+        "--bapps-dir", root, "--output", output, "--batch-size", 10, "--epochs", 2,
+        "--decay-epochs", 2, "--learning-rate", 1e-3, *others,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def train(run_program, root, tmp_path, monkeypatch):
+    """`train(output, *options)`: code, output, errors of a training in this process."""
+    monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path / "home"))
+    return lambda output, *others: run_program(
+        main.main, "train", *arguments(root, output, *others)
+    )
+
+
+def arrays(path):
+    return weight_files.read(path).arrays
+
+
+def first_triplets(root, count=7):
+    examples = tfds_bapps.load_tree(root, "2afc", "val_cnn").batch(count)
+    batch = next(iter(examples))
+    return [batch[name].numpy() for name in ("ref", "p0", "p1")]
+
+
+def history(output):
+    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+
+
+def tags(folder):
+    """What a TensorBoard log has, by kind."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder), {"tensors": 0}).Reload().Tags()["tensors"]
+
+
+@pytest.mark.parametrize("cache", [(), ("--cache-features",)])
+def test_leaves_heads_history_curves_logs_and_checkpoints(train, tmp_path, root, cache):
+    output = tmp_path / "run"
+    code, out, err = train(output, "--validation", "val/cnn", *cache)
+    assert (code, len(err.splitlines())) == (0, 4)
+    assert re.fullmatch(rf"{output}/heads.h5: heads of alex 0.1, 2AFC in training \d\d\.\d%\n", out)
+    records = history(output)
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4]
+    assert [record["learning_rate"] for record in records] == [0.001, 0.001, 0.001, 0.0005]
+    assert set(records[0]) == {
+        "epoch", "loss", "two_afc", "val_loss", "val_two_afc", "learning_rate", "seconds",
+    }  # fmt: skip
+    assert records[-1]["loss"] < records[0]["loss"]
+    config = json.loads((output / "config.json").read_text())
+    assert config["data"] == {"train/traditional": 33, "train/cnn": 12}
+    assert config["versions"]["keras"] == keras.__version__
+    assert (output / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert set(tags(output / "tensorboard" / "heads")) == {
+        "triplets",
+        *(f"head{i}" for i in range(5)),
+    }
+    assert {"epoch_loss", "epoch_two_afc"} <= set(tags(output / "tensorboard" / "train"))
+
+    best = keras.saving.load_model(output / "checkpoints" / "best.keras")
+    assert int(best.optimizer.iterations) in [5 * record["epoch"] for record in records]
+    assert_reloads(output, root, "imagenet")
+    metric = lpips_tf.LPIPS(head_weights=output / "heads.h5")
+    assert min(numbers(head.kernel).min() for head in metric.heads) >= 0
+
+
+def assert_reloads(output, root, backbone):
+    """The weight files give the distances that the last checkpoint gives."""
+    images = first_triplets(root)
+    expected = keras.saving.load_model(output / "checkpoints" / "last.keras").metric
+    received = lpips_tf.LPIPS(backbone_weights=backbone, head_weights=output / "heads.h5")
+    for x, y in zip(received.distances(*images), expected.distances(*images), strict=True):
+        np.testing.assert_allclose(numbers(x), numbers(y), atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["tune", "scratch"])
+def test_trains_the_network(train, run_program, tmp_path, root, mode):
+    output = tmp_path / "run"
+    code, out, err = train(output, "--mode", mode)
+    assert (code, out.count("\n")) == (0, 2), err
+    records = history(output)
+    assert records[-1]["loss"] < records[0]["loss"]
+    assert_reloads(output, root, output / "backbone.h5")
+    imagenet = lpips_tf.LPIPS().backbone.get_weights()
+    kept = lpips_tf.LPIPS(backbone_weights=output / "backbone.h5").backbone.get_weights()
+    assert all((x != y).any() for x, y in zip(imagenet, kept, strict=True))
+    code, out, err = run_program(
+        main.main, "evaluate", "--bapps-dir", root, "--datasets", "val/cnn", "--json",
+        "--head-weights", output / "heads.h5", "--backbone-weights", output / "backbone.h5",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    metric = keras.saving.load_model(output / "checkpoints" / "last.keras").metric
+    d0, d1 = (numbers(d) for d in metric.distances(*first_triplets(root)))
+    judge = [example["judge"] for example in tfds.as_numpy(
+        tfds_bapps.load_tree(root, "2afc", "val_cnn"))]  # fmt: skip
+    assert json.loads(out)["mean"] == pytest.approx(
+        lpips_tf.scores.two_afc_score(d0, d1, np.array(judge)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("cache", [(), ("--cache-features",)])
+def test_goes_on_after_kills_to_the_same_weights(train, tmp_path, root, cache):
+    assert train(tmp_path / "whole", *cache)[0] == 0
+    output = tmp_path / "killed"
+    command = [*COMMAND, *map(str, arguments(root, output, "--resume", *cache))]
+    # Before the first epoch, and after every epoch but the last.
+    for epochs in range(4):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if line.startswith(f"epoch {epochs} of 4") or (epochs == 0 and output.exists()):
+                break
+            if epochs == 0:
+                time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        assert len(history(output) if (output / "history.jsonl").exists() else []) < 4
+    code, _, err = train(output, "--resume", *cache)
+    assert code == 0
+    assert len(err.splitlines()) < 4  # some epochs were there
+    whole, killed = arrays(tmp_path / "whole/heads.h5"), arrays(output / "heads.h5")
+    for name, array in whole.items():
+        np.testing.assert_array_equal(killed[name], array)
+    lines = [{k: v for k, v in record.items() if k != "seconds"} for record in history(output)]
+    assert lines == [
+        {k: v for k, v in record.items() if k != "seconds"}
+        for record in history(tmp_path / "whole")
+    ]
+    # A finished run is left as it is, but for files that are missing.
+    (output / "heads.h5").unlink()
+    assert train(output, "--resume", *cache)[0] == 0
+    np.testing.assert_array_equal(
+        arrays(output / "heads.h5")["head0/kernel"], whole["head0/kernel"]
+    )
+
+
+def test_seeds_differ(train, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert train(tmp_path / name, "--seed", seed, "--cache-features")[0] == 0
+    a, b, c = (arrays(tmp_path / name / "heads.h5")["head0/kernel"] for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).all()
+
+
+def limited_to(size):
+    """A file-size limit, as a full disk would be."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, root):
+    output = tmp_path / "run"
+    assert train(output, "--mode", "tune")[0] == 0
+    last = (output / "checkpoints" / "last.keras").read_bytes()
+    lines = (output / "history.jsonl").read_text().splitlines(keepends=True)
+    # As if it had been killed in its last epoch: from the third epoch on.
+    checkpoint = keras.saving.load_model(output / "checkpoints" / "last.keras")
+    checkpoint.optimizer.iterations.assign(15)
+    checkpoint.save(output / "checkpoints" / "last.keras")
+    before = (output / "checkpoints" / "last.keras").read_bytes()
+    command = [*COMMAND, *map(str, arguments(root, output, "--resume", "--mode", "tune"))]
+    done = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=limited_to(20_000_000)
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (error,) = done.stderr.splitlines()[1:]
+    assert "File too large" in error or "Cannot write" in error
+    assert (output / "checkpoints" / "last.keras").read_bytes() == before != last
+    loaded = keras.saving.load_model(output / "checkpoints" / "last.keras")
+    assert int(loaded.optimizer.iterations) == 15
+    assert list(output.rglob(".*")) == []
+    assert train(output, "--mode", "tune", "--resume")[0] == 0
+    assert len(history(output)) == len(lines)
+
+
+def test_a_full_disk_leaves_no_cache(tmp_path, root):
+    cache = ("--cache-features", "--cache-dir", tmp_path / "cache")
+    command = [*COMMAND, *map(str, arguments(root, tmp_path / "run", *cache))]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited_to(100_000))
+    assert (done.returncode, done.stdout) == (1, "")
+    (error,) = done.stderr.splitlines()
+    assert "File too large" in error
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_changed_data_is_not_taken_from_the_cache(train, root, tmp_path, monkeypatch):
+    assert train(tmp_path / "a", "--cache-features")[0] == 0
+    cache = tmp_path / "home" / "features"
+    assert len(list(cache.iterdir())) == 2
+    path = root / "2afc/train/cnn/p0/000003.png"
+    try:
+        path.touch()
+        assert train(tmp_path / "b", "--cache-features")[0] == 0
+        assert len(list(cache.iterdir())) == 3
+    finally:
+        os.utime(path, (0, 0))
+
+
+def shuffling(first, last, batch_size=10, seed=0, whole=False):
+    tf.random.set_seed(1)
+    return Shuffling(batch_size, seed, first, last, whole)
+
+
+def epochs_of(batches, steps):
+    """What identifies each triplet, by epoch."""
+    found = [x[0][0].numpy().reshape(len(x[1]), -1)[:, :40].sum(1) * 1000 + x[1].numpy()
+             if isinstance(x[0], tuple) else x[1].numpy() for x in batches]  # fmt: skip
+    return [np.concatenate(found[i : i + steps]) for i in range(0, len(found), steps)]
+
+
+@pytest.mark.parametrize("place", ["tree", "tfds", "cache"])
+def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, tmp_path, place):
+    if place == "tfds":
+        config = tfds.download.DownloadConfig(manual_dir=root)
+        builder = tfds.builder("bapps/2afc", data_dir=tmp_path)
+        builder.download_and_prepare(download_config=config)
+
+    def build(**options):
+        if place == "cache":
+            kind = [("differences", "f4", (2, 2, 3)), ("judge", "f4")]
+            parts = [np.zeros(n, kind) for n in (33, 12)]
+            for i, part in enumerate(parts):
+                part["judge"] = 100 * i + np.arange(len(part))
+            return of_differences(parts, shuffling(**options))
+        names = ("train/traditional", "train/cnn")
+        where = (root, None) if place == "tree" else (None, tmp_path)
+        return of_images([open_source("2afc", n, *where) for n in names], shuffling(**options))
+
+    batches, steps = build(first=0, last=3)
+    assert steps == 5
+    first, second, third = epochs_of(batches, steps)
+    assert len(first) == 45
+    for epoch in (second, third):
+        np.testing.assert_array_equal(np.sort(epoch), np.sort(first))
+        assert (epoch != first).any()
+    assert (np.sort(first[:33]) != np.sort(second[:33])).any()  # the sets are mixed
+    (again,) = epochs_of(build(first=2, last=3)[0], steps)
+    np.testing.assert_array_equal(again, third)
+    (other,) = epochs_of(build(first=2, last=3, seed=1)[0], steps)
+    assert (other != third).any()
+    batches, steps = build(first=0, last=1, whole=True)
+    assert (steps, [len(x[1]) for x in batches]) == (4, [10] * 4)
+
+
+def test_several_hosts_train_the_same_heads(train, tmp_path, root):
+    """Two processes of one machine as hosts, each with half of a batch."""
+    options = ("--dropout", 0, "--validation", "val/cnn", "--batch-size", 6, "--datasets",
+               "train/cnn")  # fmt: skip
+    assert train(tmp_path / "one", *options)[0] == 0
+    ports = free_ports(2)
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    command = [*COMMAND, *map(str, arguments(root, tmp_path / "two", *options))]
+    processes = []
+    for i in range(2):
+        task = {"cluster": cluster, "task": {"type": "worker", "index": i}}
+        environment = os.environ | {"TF_CONFIG": json.dumps(task)}
+        processes.append(subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ))  # fmt: skip
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [out.count("\n") for out, _ in outputs] == [1, 0]  # the first writes
+    one, two = (arrays(tmp_path / name / "heads.h5") for name in ("one", "two"))
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, atol=1e-5)
+    for x, y in zip(history(tmp_path / "one"), history(tmp_path / "two"), strict=True):
+        for name in ("loss", "two_afc", "val_loss", "val_two_afc"):
+            assert y[name] == pytest.approx(x[name], abs=1e-5)
+
+
+def free_ports(count):
+    import contextlib
+    import socket
+
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for found in sockets:
+            found.bind(("127.0.0.1", 0))
+        return [found.getsockname()[1] for found in sockets]
+
+
+@pytest.mark.parametrize(
+    ("others", "code", "message"),
+    [
+        (["--datasets", "train/none"], 2, "train/frameinterp|data sets of train/traditional"),
+        (["--learning-rate", "0"], 2, "number above 0. Received: 0.0"),
+        (["--dropout", "1"], 2, "share from 0 to below 1. Received: 1.0"),
+        (["--epochs", "0", "--decay-epochs", "0"], 2, "an epoch or more. Received: 0"),
+        (["--mode", "tune", "--cache-features"], 2, "--mode heads with it. Received: tune"),
+        (["--cache-dir", "x"], 2, "--cache-features with it"),
+        (["--data-dir", "x"], 2, "one of --bapps-dir and --data-dir. Received: both"),
+        (["--bapps-dir", "nowhere"], 1, "Received: nowhere without 2afc/train/traditional"),
+        (["--output", "/proc/run"], 1, "Cannot write /proc/run"),
+        (["--net", "none"], 2, "'none' is not one of 'alex', 'vgg', 'squeeze'"),
+    ],
+)
+def test_refuses(train, tmp_path, others, code, message):
+    found, out, err = train(tmp_path / "run", *others)
+    assert (found, out) == (code, "")
+    (line,) = err.splitlines()
+    assert re.search(message, line), line
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_data_without_judgements(train, root, tmp_path):
+    judge = root / "2afc/train/cnn/judge"
+    judge.rename(tmp_path / "judge")
+    try:
+        code, out, err = train(tmp_path / "run")
+    finally:
+        (tmp_path / "judge").rename(judge)
+    assert (code, out) == (1, "")
+    assert err == f"lpips-tf: Expected a folder of .npy files. Missing: {judge}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_a_damaged_image_by_name(train, root, tmp_path):
+    path = root / "2afc/train/cnn/p1/000004.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    try:
+        code, out, err = train(tmp_path / "run")
+    finally:
+        path.write_bytes(content)
+    assert (code, out) == (1, "")
+    assert str(path) in err.splitlines()[-1]
+
+
+def test_refuses_damaged_records_of_tfds(run_program, root, tmp_path):
+    config = tfds.download.DownloadConfig(manual_dir=root)
+    tfds.builder("bapps/2afc", data_dir=tmp_path).download_and_prepare(download_config=config)
+    (path,) = tmp_path.glob("bapps/2afc/*/*train_cnn.tfrecord*")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    code, out, err = run_program(
+        main.main, "train", "--data-dir", tmp_path, "--datasets", "train/cnn",
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"lpips-tf: Cannot read train/cnn: corrupted record at \d+", err.splitlines()[-1]
+    )
+
+
+def test_refuses_another_run(train, tmp_path):
+    output = tmp_path / "run"
+    assert train(output, "--cache-features")[0] == 0
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    for others, message in (
+        ((), "with a run. --resume goes on with it"),
+        (("--resume", "--seed", 1), r"Received: seed 1 instead of 0"),
+        (
+            ("--resume", "--datasets", "train/cnn"),
+            r'datasets \["train/cnn"\] instead of \["train/tr',
+        ),
+    ):
+        code, out, err = train(output, "--cache-features", *others)
+        assert (code, out) == (1, "")
+        assert re.search(message, err), err
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    code, _, err = train(tmp_path / "other", "--resume")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "with other files" in err
+
+
+def test_says_which_checkpoint_is_damaged(train, tmp_path):
+    output = tmp_path / "run"
+    assert train(output, "--cache-features")[0] == 0
+    (output / "checkpoints" / "last.keras").write_bytes(b"no zip")
+    code, out, err = train(output, "--cache-features", "--resume")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "last.keras" in err
+
+
+def test_names_the_extra(train, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    code, _, err = train(tmp_path / "run")
+    assert code == 1
+    assert 'train needs tensorboard, which is not installed: pip install "lpips-tf[train]"' in err
+
+
+def test_splits_to_train_on_are_those_of_bapps():
+    assert {split for split in tree.splits("2afc") if split.startswith("train")} == {
+        "train_traditional", "train_cnn", "train_mix"
+    }  # fmt: skip
