@@ -24,10 +24,10 @@ def write_photographs(root: Path, mode: str, split: str, count: int, seed: int =
     no difference where it is weak.
     """
     rng = np.random.default_rng(seed)
-    references = _crops(rng, count)
+    references = crops(rng, count)
     strengths = rng.uniform(0, 1, (2, count))
     p0, p1 = (
-        [_distort(rng, crop, s) for crop, s in zip(references, row, strict=True)]
+        [distort(rng, crop, s) for crop, s in zip(references, row, strict=True)]
         for row in strengths
     )
     if mode == "2afc":
@@ -66,18 +66,18 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+def crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     from skimage import data
 
     pictures = [getattr(data, name)() for name in PICTURES]
-    crops = []
+    found = []
     for i in rng.integers(len(pictures), size=count):
         top, left = (rng.integers(side - SIDE + 1) for side in pictures[i].shape[:2])
-        crops.append(pictures[i][top : top + SIDE, left : left + SIDE])
-    return crops
+        found.append(pictures[i][top : top + SIDE, left : left + SIDE])
+    return found
 
 
-def _distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+def distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Noise, blur, compression or a change of brightness; `strength` in [0, 1]."""
     kinds: list[Callable] = [_noise, _blur, _compress, _brighten]
     return kinds[rng.integers(len(kinds))](rng, image, strength)

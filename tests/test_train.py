@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,15 @@ def root(tmp_path_factory):
     for seed, (split, count) in enumerate(COUNTS.items()):
         write_photographs(root, "2afc", split, count, seed)
     return root
+
+
+@pytest.fixture(scope="module")
+def prepared(root, tmp_path_factory):
+    """What TFDS prepares of it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    config = tfds.download.DownloadConfig(manual_dir=root)
+    tfds.builder("bapps/2afc", data_dir=folder).download_and_prepare(download_config=config)
+    return folder
 
 
 def arguments(root, output, *others):
@@ -253,12 +263,7 @@ def epochs_of(batches, steps):
 
 
 @pytest.mark.parametrize("place", ["tree", "tfds", "cache"])
-def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, tmp_path, place):
-    if place == "tfds":
-        config = tfds.download.DownloadConfig(manual_dir=root)
-        builder = tfds.builder("bapps/2afc", data_dir=tmp_path)
-        builder.download_and_prepare(download_config=config)
-
+def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, prepared, place):
     def build(**options):
         if place == "cache":
             kind = [("differences", "f4", (2, 2, 3)), ("judge", "f4")]
@@ -267,7 +272,7 @@ def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, tmp_path, 
                 part["judge"] = 100 * i + np.arange(len(part))
             return of_differences(parts, shuffling(**options))
         names = ("train/traditional", "train/cnn")
-        where = (root, None) if place == "tree" else (None, tmp_path)
+        where = (root, None) if place == "tree" else (None, prepared)
         return of_images([open_source("2afc", n, *where) for n in names], shuffling(**options))
 
     batches, steps = build(first=0, last=3)
@@ -370,9 +375,8 @@ def test_refuses_a_damaged_image_by_name(train, root, tmp_path):
     assert str(path) in err.splitlines()[-1]
 
 
-def test_refuses_damaged_records_of_tfds(run_program, root, tmp_path):
-    config = tfds.download.DownloadConfig(manual_dir=root)
-    tfds.builder("bapps/2afc", data_dir=tmp_path).download_and_prepare(download_config=config)
+def test_refuses_damaged_records_of_tfds(run_program, prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     (path,) = tmp_path.glob("bapps/2afc/*/*train_cnn.tfrecord*")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255

@@ -1,11 +1,14 @@
 """The ranking model computes and trains what the official trainer does."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import official
 import pytest
 import tensorflow as tf
-from conftest import numbers
+from conftest import ROOT, SQUEEZENET, numbers
 
 import lpips_tf
 from lpips_tf import scores, training
@@ -116,9 +119,73 @@ def test_trains_the_backbone_too(triplets, mode):
     assert heads_of(metric).min() >= 0
 
 
+TWO_DEVICES = """
+import contextlib, sys
+import keras, numpy as np, tensorflow as tf
+import lpips_tf
+from lpips_tf import training
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+rng = np.random.default_rng(0)
+images = tuple(rng.integers(0, 256, (60, 32, 32, 3), "uint8") for _ in range(3))
+data = tf.data.Dataset.from_tensor_slices((images, rng.uniform(0, 1, 60))).batch(20)
+# Adam divides by the size of gradients, also where that is no more than rounding.
+optimizer = {"heads": training.optimizer, "tune": keras.optimizers.SGD}[sys.argv[1]]
+
+
+def weights(scope):
+    keras.utils.set_random_seed(0)
+    with scope:
+        metric = lpips_tf.LPIPS(head_weights=None, dropout=0)
+        model = training.RankingModel(metric, sys.argv[1])
+        model.compile(optimizer(1e-2))
+    history = model.fit(data, epochs=2, verbose=0).history
+    return model.get_weights(), history
+
+
+(one, history1) = weights(contextlib.nullcontext())
+(two, history2) = weights(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())
+for x, y in zip(one, two, strict=True):
+    np.testing.assert_allclose(y, x, atol=1e-5)
+for name in history1:
+    np.testing.assert_allclose(history2[name], history1[name], atol=1e-5)
+keras.utils.set_random_seed(0)
+assert any(abs(x - y).max() > 1e-4 for x, y in zip(
+    one, training.RankingModel(lpips_tf.LPIPS(head_weights=None)).get_weights()))
+"""
+
+
+@pytest.mark.parametrize("mode", ["heads", "tune"])
+def test_two_devices_train_as_one(mode):
+    subprocess.run([sys.executable, "-c", TWO_DEVICES, mode], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+def test_heads_are_never_negative(triplets, net):
+    """Nor does the constraint touch SqueezeNet's own 1x1 convolutions."""
+    if net == "squeeze" and not SQUEEZENET.exists():
+        pytest.skip("SqueezeNet's convolutions are not beside the repository")
+    keras.utils.set_random_seed(0)
+    source = SQUEEZENET if net == "squeeze" else "imagenet"
+    metric = lpips_tf.LPIPS(net, backbone_weights=source, head_weights=None)
+    model = training.RankingModel(metric, "tune")
+    model.compile(training.optimizer(1e-3))
+    least = []
+    (ref, p0, p1), judge = triplets
+    for i in range(0, 48, 12):
+        rows = slice(i, i + 12)
+        model.train_on_batch((ref[rows], p0[rows], p1[rows]), judge[rows])
+        least.append(heads_of(metric).min())
+    assert min(least) == 0
+    kernels = [v for v in metric.backbone.trainable_variables if v.name == "kernel"]
+    assert all(numbers(kernel).min() < 0 for kernel in kernels)
+
+
 def test_the_learning_rate_is_flat_and_then_falls_to_0():
     rates = [training.learning_rate(epoch) for epoch in range(10)]
     np.testing.assert_allclose(rates, [1e-4] * 6 + [8e-5, 6e-5, 4e-5, 2e-5])
+    assert [training.learning_rate(i, 1, 2, 0) for i in range(2)] == [1, 1]
 
 
 def test_is_saved_with_its_weights(triplets, tmp_path):
