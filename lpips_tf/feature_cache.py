@@ -30,9 +30,9 @@ def averaged_differences(metric: LPIPS, reference, *images) -> list:
     """All that the heads see of pairs of images.
 
     Spatial averaging and heads are both linear, so the average over positions of the squared
-    differences of features comes first; and where a share p of the differences is dropped, the
-    variance of what is left of an average is p / (1 - p) times the sum of their squares over the
-    number of positions squared.
+    differences of features comes first. Where a share p of the differences is dropped, the variance
+    of what is left of an average is p / (1 - p) times the mean of their squares over the number of
+    positions.
 
     Args:
         metric: its backbone is used.
@@ -40,8 +40,8 @@ def averaged_differences(metric: LPIPS, reference, *images) -> list:
         images: batches of that shape.
 
     Returns:
-        For each batch of images (N, 2, C) with the channels of all layers: the average, and the
-        root of that sum, which is its standard deviation where half is dropped.
+        For each batch of images (N, 2, C) with the channels of all layers: the averages, and their
+        variances where half is dropped.
 
     Raises:
         ValueError: as a call of the metric does.
@@ -58,8 +58,8 @@ def _moments(features0, features1):
     differences = ops.square(features0 - features1)
     height, width = ops.shape(differences)[1:3]
     squares = ops.mean(ops.square(differences), axis=(1, 2))
-    deviation = ops.sqrt(squares / ops.cast(height * width, squares.dtype))
-    return ops.stack([ops.mean(differences, axis=(1, 2)), deviation], axis=1)
+    variances = squares / ops.cast(height * width, squares.dtype)
+    return ops.stack([ops.mean(differences, axis=(1, 2)), variances], axis=1)
 
 
 def key(metric: LPIPS, data: str) -> str:
@@ -77,7 +77,7 @@ def key(metric: LPIPS, data: str) -> str:
 
 
 def write(
-    path: str | os.PathLike, metric: LPIPS, dataset: tf.data.Dataset, batch_size: int = 50
+    path: str | os.PathLike, metric: LPIPS, dataset: tf.data.Dataset, batch_size: int = 100
 ) -> Iterator[int]:
     """Computes the differences of a data set under TensorFlow and writes them, whole or not at all,
     when the iterator is exhausted.

@@ -116,9 +116,9 @@ class CachedRankingModel(RankingModel):
     without images and without the backbone.
 
     `fit` takes ((N, 2, 2, C), judge): for p0 and p1 what `feature_cache.averaged_differences`
-    gives. Loss and gradients are those of `RankingModel`. In place of its dropout, noise of the
-    same variance is added to the averages (Wang and Manning, "Fast dropout training", ICML 2013): a
-    head sums what is left of many positions, so that only the first two moments of it are felt.
+    gives. Loss and gradients are those of `RankingModel`. In place of its dropout, normal noise is
+    added to each distance, of the variance that dropout gives it (Wang and Manning, "Fast dropout
+    training", ICML 2013): a distance sums what is left of tens of thousands of differences.
 
     Args:
         metric: as for `RankingModel`; the share that its heads drop sets the noise.
@@ -135,16 +135,17 @@ class CachedRankingModel(RankingModel):
         self.seed_generator = keras.random.SeedGenerator()
 
     def distances(self, inputs, training=None):
-        differences, deviations = inputs[:, :, 0], inputs[:, :, 1]
+        averages, variances = inputs[:, :, 0], inputs[:, :, 1]
+        kernel = ops.concatenate([head.kernel for head in self.metric.heads])
+        distances = ops.sum(averages * kernel, axis=-1)
         rate = self.metric.dropout
         if training and rate:
-            noise = keras.random.normal(ops.shape(deviations), seed=self.seed_generator)
-            differences += (rate / (1 - rate)) ** 0.5 * deviations * noise
-        ends = np.cumsum([head.channels for head in self.metric.heads])
-        layers = ops.split(differences, ends[:-1], axis=-1)
-        shares = [head(layer) for head, layer in zip(self.metric.heads, layers, strict=True)]
-        both = sum(shares[1:], start=shares[0])
-        return both[:, 0], both[:, 1]
+            variance = rate / (1 - rate) * ops.sum(variances * ops.square(kernel), axis=-1)
+            # The bound keeps the root's gradient finite where images are equal.
+            deviation = ops.sqrt(ops.maximum(variance, 1e-36))
+            noise = keras.random.normal(ops.shape(deviation), seed=self.seed_generator)
+            distances += deviation * noise
+        return distances[:, 0], distances[:, 1]
 
     def _noise_generators(self):
         return [self.seed_generator]

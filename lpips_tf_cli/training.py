@@ -94,6 +94,7 @@ def _build(options: Options) -> ranking.RankingModel:
     kind = ranking.CachedRankingModel if options.cache_features else ranking.RankingModel
     model = kind(metric, options.mode)
     model.compile(ranking.optimizer(options.learning_rate))
+    model.optimizer.build(model.trainable_variables)  # else the first step would be traced twice
     return model
 
 
@@ -112,7 +113,7 @@ def _fit(
     if options.cache_features:
         folder = places.cache_dir or downloads.home() / "features"
         records, kept = (
-            [training_data.cached(model.metric, source, folder, size) for source in part]
+            [training_data.cached(model.metric, source, folder) for source in part]
             for part in (sources, validation)
         )
         validated = training_data.differences_for_validation(kept, size, replicas) if kept else None

@@ -104,7 +104,7 @@ def _shared_size(count: int, batch_size: int, replicas: int) -> int:
     )
 
 
-def cached(metric: LPIPS, source: Source, folder: Path, batch_size: int) -> np.ndarray:
+def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
     """The records of a data set in a folder of caches; computed at first.
 
     Raises:
@@ -116,7 +116,7 @@ def cached(metric: LPIPS, source: Source, folder: Path, batch_size: int) -> np.n
         folder.mkdir(parents=True, exist_ok=True)
         count = int(source.stored.cardinality())
         with work.progress(count, f"caching {source.name}") as bar, explaining(source):
-            for done in feature_cache.write(path, metric, source.examples, batch_size):
+            for done in feature_cache.write(path, metric, source.examples):
                 bar.advance(bar.task_ids[0], done)
     return feature_cache.read(path, metric)
 

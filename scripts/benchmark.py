@@ -56,6 +56,7 @@ MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
 TRIPLETS, EVALUATION_ROUNDS = 2000, 5
+HEADS_TRIPLETS, HEADS_EPOCHS = 4000, 10
 ALL_PAIRS = 60  # images of 64x64
 PRECISIONS = ["float32", "tf32", "bfloat16"] if ON_GPU else ["float32"]
 HEADER = ["", "official, NCHW (ms)", "official, channels-last (ms)", "lpips_tf (ms)",
@@ -177,6 +178,25 @@ def evaluation_table() -> str:
     return f"{title}\n\n" + table(header, [row])
 
 
+def heads_table() -> str:
+    import trained  # needs TensorFlow Datasets and TensorBoard
+
+    with tempfile.TemporaryDirectory() as folder:
+        times = trained.seconds(Path(folder), HEADS_TRIPLETS, HEADS_EPOCHS)
+    rows = []
+    for key, name in (("ours", "from images"), ("cached", "with `--cache-features`")):
+        row = [name, *(f"{times[side]:,.1f}" for side in ("nchw", "nhwc", key))]
+        ratios = [times[side] / times[key] for side in ("nchw", "nhwc", "ours")]
+        rows.append(row + [f"**{ratio:.1f}**" for ratio in ratios])
+    header = ["alex", "official, NCHW (s)", "official, channels-last (s)", "lpips_tf (s)",
+              "ratio", "ratio to channels-last", "ratio to lpips_tf from images"]  # fmt: skip
+    title = (
+        f"Training heads, {HEADS_EPOCHS} epochs of {HEADS_TRIPLETS:,} triplets, from files to the "
+        "weights"
+    )
+    return f"{title}\n\n" + table(header, rows)
+
+
 def memory_table(gradient: bool) -> str:
     rows = []
     for case in MEMORY:
@@ -208,7 +228,7 @@ def main() -> None:
     if not ON_GPU:
         parts.append(bfloat16_table())
     if BACKEND == "tensorflow":
-        parts += [training_table(), evaluation_table(), share_table()]
+        parts += [training_table(), heads_table(), evaluation_table(), share_table()]
     parts.append(other_table())
     if not ON_GPU:
         parts += [memory_table(gradient=False), memory_table(gradient=True)]

@@ -69,7 +69,7 @@ def pretrained_metric(net):
     return metric.eval().requires_grad_(False)
 
 
-def bapps_loader(folder, parts, answer, batch_size, workers):
+def bapps_loader(folder, parts, answer, batch_size, workers, shuffle=False):
     """A DataLoader of a split of BAPPS in the steps of the official `twoafc_dataset.py` and
     `jnd_dataset.py`: decoded by Pillow, resized to 64x64, floats in [-1, 1].
     """
@@ -95,4 +95,6 @@ def bapps_loader(folder, parts, answer, batch_size, workers):
             }
             return images | {answer: np.load(folder / answer / f"{names[i]}.npy")}
 
-    return torch.utils.data.DataLoader(Split(), batch_size=batch_size, num_workers=workers)
+    return torch.utils.data.DataLoader(
+        Split(), batch_size=batch_size, num_workers=workers, shuffle=shuffle
+    )
