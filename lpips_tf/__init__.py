@@ -1,6 +1,6 @@
 """LPIPS, the perceptual distance between images, for TensorFlow and Keras."""
 
-from lpips_tf import baselines, images, scores, training
+from lpips_tf import baselines, images, scores, training, weights
 from lpips_tf.metric import LPIPS
 from lpips_tf.pairwise import distance_matrix, mean_pairwise_distance
 
@@ -12,5 +12,6 @@ __all__ = [
     "mean_pairwise_distance",
     "scores",
     "training",
+    "weights",
 ]
 __version__ = "0.1.0"

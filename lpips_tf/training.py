@@ -73,6 +73,8 @@ class RankingModel(FitsOnHosts):
 
     def distances(self, inputs, training=None):
         """The distances (N,) of the two images from the reference."""
+        if not isinstance(inputs, (list, tuple)) or len(inputs) != 3:
+            raise ValueError(f"Expected (reference, image0, image1). Received: {_shapes(inputs)}")
         return self.metric.distances(*inputs, training=training)
 
     def rank(self, d0, d1):
@@ -135,6 +137,11 @@ class CachedRankingModel(RankingModel):
         self.seed_generator = keras.random.SeedGenerator()
 
     def distances(self, inputs, training=None):
+        channels = sum(head.channels for head in self.metric.heads)
+        if getattr(inputs, "shape", ())[1:] != (2, 2, channels):
+            raise ValueError(
+                f"Expected averaged differences (N, 2, 2, {channels}). Received: {_shapes(inputs)}"
+            )
         averages, variances = inputs[:, :, 0], inputs[:, :, 1]
         kernel = ops.concatenate([head.kernel for head in self.metric.heads])
         distances = ops.sum(averages * kernel, axis=-1)
@@ -178,3 +185,7 @@ def _ranking_network() -> keras.Sequential:
 def _dense(units: int, name: str) -> layers.Dense:
     initializer = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     return layers.Dense(units, kernel_initializer=initializer, name=name, dtype="float32")
+
+
+def _shapes(inputs) -> Any:
+    return keras.tree.map_structure(lambda x: tuple(x.shape), inputs)

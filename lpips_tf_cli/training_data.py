@@ -4,6 +4,7 @@ but a seed and the epoch.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from lpips_tf_cli.sources import Source, explaining
 
 BUFFER = 10_000  # triplets of TFDS that are shuffled at a time, in 370 MB
 PREFETCHED = 2
+ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
 
 
 class Epochs(NamedTuple):
@@ -114,6 +116,9 @@ def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
     path = folder / f"{feature_cache.key(metric, source.fingerprint())}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".*.npy"):  # by processes that were killed
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink(missing_ok=True)
         count = int(source.stored.cardinality())
         with work.progress(count, f"caching {source.name}") as bar, explaining(source):
             for done in feature_cache.write(path, metric, source.examples):

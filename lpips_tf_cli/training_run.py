@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import keras
 from lpips_tf.files import written_whole
 
 LAST = Path("checkpoints") / "last.keras"
+TEMPORARY = r"\.(config|history|last|best|learning_curve|heads|backbone)-[a-z0-9_]+\.\w+"
 
 
 class Run:
@@ -51,8 +53,13 @@ class Run:
                     "with it"
                 )
             _check_same(folder / "config.json", config)
+            for path in folder.rglob(".*-*"):  # what `written_whole` left when it was killed
+                if re.fullmatch(TEMPORARY, path.name):
+                    path.unlink()
         else:
-            if folder.exists() and any(not p.name.startswith(".config-") for p in folder.iterdir()):
+            if folder.exists() and any(
+                not re.fullmatch(TEMPORARY, path.name) for path in folder.iterdir()
+            ):
                 raise ValueError(
                     f"Expected an empty folder, or one with a run. Received: {folder} with other "
                     "files"

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from conftest import numbers
+from conftest import ROOT, numbers
 from made_bapps import write_photographs
 
 import lpips_tf
@@ -186,6 +187,39 @@ def test_goes_on_after_kills_to_the_same_weights(train, tmp_path, root, cache, k
     np.testing.assert_array_equal(
         arrays(output / "heads.h5")["head0/kernel"], whole["head0/kernel"]
     )
+
+
+def test_what_killed_processes_left_is_removed(train, tmp_path):
+    output, cache = tmp_path / "run", tmp_path / "home" / "features"
+    assert train(output, "--cache-features")[0] == 0
+    for path in cache.iterdir():
+        path.unlink()
+    left = [output / "checkpoints" / ".last-x_y1.keras", output / ".history-a.jsonl"]
+    others = [output / ".notes-of-mine", cache / ".old-1.npy", cache / ".new-1.npy"]
+    for path in (*left, *others):
+        path.touch()
+    os.utime(cache / ".old-1.npy", (0, 0))
+    assert train(output, "--cache-features", "--resume")[0] == 0
+    assert [path.exists() for path in (*left, *others)] == [False, False, True, False, True]
+
+
+def test_the_script_trains_and_scores(root, tmp_path):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "scripts" / "train_test_metric.sh", "run", f"--bapps-dir={root}", "--epochs", "1",
+         "--decay-epochs", "0", "--mode", "scratch"],
+        cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "run" / "scores.txt").read_text()
+    assert done.stdout.endswith(table)
+    named = [line.split()[0] for line in table.splitlines()]
+    assert named[1:] == [s.replace("_", "/") for s in tree.splits("2afc")[3:]] + ["mean"]
+    metric = keras.saving.load_model(tmp_path / "run/checkpoints/last.keras").metric
+    d0, d1 = (numbers(d) for d in metric.distances(*first_triplets(root)))
+    rows = (tmp_path / "run" / "distances.csv").read_text().splitlines()
+    of_cnn = [row.split(",")[1:3] for row in rows if row.startswith('"val/cnn')]
+    np.testing.assert_allclose(np.array(of_cnn, float), np.stack([d0, d1], 1), atol=1e-6)
 
 
 def test_seeds_differ(train, tmp_path):
@@ -409,6 +443,13 @@ def test_refuses_another_run(train, tmp_path):
     code, _, err = train(tmp_path / "other", "--resume")
     assert (code, err.count("\n")) == (1, 1)
     assert "with other files" in err
+
+
+def test_refuses_to_keep_a_loss_that_is_not_finite(train, tmp_path):
+    code, out, err = train(tmp_path / "run", "--learning-rate", 1e38)
+    assert (code, out) == (1, "")
+    assert re.search(r"finite loss. Received: (nan|inf) in epoch 1. Try a lower", err)
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_says_which_checkpoint_is_damaged(train, tmp_path):

@@ -200,6 +200,16 @@ def test_is_saved_with_its_weights(triplets, tmp_path):
     np.testing.assert_array_equal(heads_of(loaded.metric), heads_of(model.metric))
 
 
+def test_refuses_other_inputs(triplets):
+    ref, p0, _ = triplets[0]
+    model = training.RankingModel(lpips_tf.LPIPS())
+    with pytest.raises(ValueError, match=r"reference, image0, image1\). Received: \[?\(?\(2, 40"):
+        model((ref[:2], p0[:2]))
+    cached = training.CachedRankingModel(lpips_tf.LPIPS())
+    with pytest.raises(ValueError, match=r"\(N, 2, 2, 1152\). Received: \(2, 2, 1152\)"):
+        cached(np.zeros((2, 2, 1152), "float32"))
+
+
 def test_refuses():
     with pytest.raises(ValueError, match=r"'heads', 'tune', 'scratch'. Received: mode='head'"):
         training.RankingModel(lpips_tf.LPIPS(), "head")

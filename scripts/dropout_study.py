@@ -1,0 +1,122 @@
+"""What stands in for dropout where features are cached: agreement of heads trained with each.
+
+    python scripts/dropout_study.py [--update BENCHMARKS.md]
+
+Heads are trained on triplets that the official metric judged as noisy people would (`taught.py`),
+and scored on others: by their agreement with those people, by how often they prefer what the
+teacher prefers, and by the rank correlation with its distances. Takes about ten minutes on two CPU
+cores.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import sides  # noqa: F401 (finds this checkout)
+import taught
+import tensorflow as tf
+from report import table, update
+from scipy import stats
+
+import lpips_tf
+from lpips_tf import feature_cache, scores, training
+
+TRAINED, HELD_OUT, EPOCHS = 4000, 1000, 10
+RATES = (1e-3, 1e-2)
+SEEDS = range(3)
+KINDS = {
+    "images, dropout ½, as the original": (training.RankingModel, 0.5),
+    "cached, noise of the same variance (the default)": (training.CachedRankingModel, 0.5),
+    "cached, nothing dropped": (training.CachedRankingModel, 0.0),
+}
+
+
+def trained(kind, dropout: float, rate: float, seed: int, data, records) -> lpips_tf.LPIPS:
+    keras.utils.set_random_seed(seed)
+    metric = lpips_tf.LPIPS(head_weights=None, dropout=dropout)
+    model = kind(metric)
+    model.compile(training.optimizer(rate))
+    cached = kind is training.CachedRankingModel
+    inputs = records["differences"] if cached else data.images
+    schedule = keras.callbacks.LearningRateScheduler(
+        lambda epoch: training.learning_rate(epoch, rate, EPOCHS // 2, EPOCHS - EPOCHS // 2)
+    )
+    model.fit(inputs, data.judge, batch_size=50, epochs=EPOCHS, callbacks=[schedule], verbose=0)
+    return metric
+
+
+def scored(metric: lpips_tf.LPIPS, data) -> list[float]:
+    """Agreement with people, with the teacher's preference, and rank correlation."""
+    d0, d1 = (
+        np.concatenate([
+            keras.ops.convert_to_numpy(metric(data.images[0][i : i + 50], images[i : i + 50]))
+            for i in range(0, len(images), 50)
+        ])
+        for images in data.images[1:]
+    )  # fmt: skip
+    agrees = np.mean((d1 < d0) == (data.d1 < data.d0))
+    theirs = np.concatenate([data.d0, data.d1])
+    correlation = stats.spearmanr(np.concatenate([d0, d1]), theirs).statistic
+    return [scores.two_afc_score(d0, d1, data.judge), float(agrees), float(correlation)]
+
+
+def cached(data) -> np.ndarray:
+    columns = dict(zip(("ref", "p0", "p1"), data.images, strict=True)) | {"judge": data.judge}
+    metric = lpips_tf.LPIPS()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npy"
+        list(feature_cache.write(path, metric, tf.data.Dataset.from_tensor_slices(columns)))
+        return np.array(feature_cache.read(path, metric))
+
+
+def row(name: str, figures: list[list[float]]) -> list[str]:
+    mean, deviation = np.mean(figures, axis=0), np.std(figures, axis=0)
+    cells = [f"{100 * m:.2f}% ± {100 * d:.2f}" for m, d in zip(mean[:2], deviation, strict=False)]
+    return [name, *cells, f"{mean[2]:.4f} ± {deviation[2]:.4f}"]
+
+
+def report() -> str:
+    data = taught.triplets(TRAINED + HELD_OUT)
+    known, held_out = data.part(slice(TRAINED)), data.part(slice(TRAINED, None))
+    records = cached(known)
+    teacher = scores.two_afc_score(held_out.d0, held_out.d1, held_out.judge)
+    random = []
+    for seed in SEEDS:
+        keras.utils.set_random_seed(seed)
+        random.append(scored(lpips_tf.LPIPS(head_weights=None), held_out))
+    rows = [["the teacher", f"{100 * teacher:.2f}%", "100%", "1"], row("random heads", random)]
+    for rate in RATES:
+        for name, kind in KINDS.items():
+            metrics = [trained(*kind, rate, seed, known, records) for seed in SEEDS]
+            figures = [scored(metric, held_out) for metric in metrics]
+            rows.append(row(f"{name}; learning rate {rate:g}", figures))
+    header = ["", "2AFC", "prefers what the teacher prefers", "Spearman with its distances"]
+    title = (
+        f"Heads trained on {TRAINED:,} triplets for {EPOCHS} epochs, scored on {HELD_OUT:,} "
+        f"others; mean and standard deviation of {len(SEEDS)} seeds"
+    )
+    return f"{title}\n\n" + table(header, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    found = report()
+    print(found)
+    if arguments.update:
+        update(arguments.update, "dropout", found)
+
+
+if __name__ == "__main__":
+    main()

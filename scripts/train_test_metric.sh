@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Trains a metric on all three training sets of BAPPS, then scores it on every validation set.
+#
+#     scripts/train_test_metric.sh OUT --bapps-dir DIR     or --data-dir DIR, and any option of `lpips-tf train`,
+#                                                          such as --net vgg or --mode tune
+#
+# OUT is the folder of the run, which a later call goes on with; scores are written to OUT/scores.txt and the
+# distances that they come from to OUT/distances.csv.
+set -euo pipefail
+
+if [ $# -lt 3 ] || [[ $1 == -* ]]; then
+    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2 >&2
+    exit 2
+fi
+out=$1
+shift
+
+lpips-tf train --resume --datasets train/traditional train/cnn train/mix --output "$out" "$@"
+
+# What `evaluate` has to know of these options too.
+shared=(--head-weights "$out/heads.h5")
+if [ -e "$out/backbone.h5" ]; then
+    shared+=(--backbone-weights "$out/backbone.h5")
+fi
+while [ $# -gt 0 ]; do
+    case $1 in
+    --net | --version | --bapps-dir | --data-dir)
+        shared+=("$1" "$2")
+        shift
+        ;;
+    --net=* | --version=* | --bapps-dir=* | --data-dir=*) shared+=("$1") ;;
+    esac
+    shift
+done
+lpips-tf evaluate "${shared[@]}" --save-distances "$out/distances.csv" | tee "$out/scores.txt"
