@@ -79,7 +79,13 @@ def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, st
         model = load_checkpoint(places.output) if resume else None
         model = model or _build(options)
     with explaining(*sources, *validation):
-        _fit(model, options, places, sources, validation, run, strategy)
+        data = _data(model.metric, options, places, sources, validation, strategy)
+        done = _finished_epochs(model, data)
+        if run is not None:
+            run.resume_from(done)
+        if done < options.all_epochs:
+            shown = _first(validation or sources, SHOWN) if run is not None else None
+            _fit(model, options, data, done, run, shown)
     return [] if run is None else _finish(run, model, options)
 
 
@@ -98,62 +104,60 @@ def _build(options: Options) -> ranking.RankingModel:
     return model
 
 
-def _fit(
-    model: ranking.RankingModel,
+def _data(
+    metric: lpips_tf.LPIPS,
     options: Options,
     places: Places,
     sources: list[Source],
     validation: list[Source],
-    run: Run | None,
     strategy: tf.distribute.Strategy,
+) -> training_data.Data:
+    replicas = strategy.num_replicas_in_sync
+    shuffling = training_data.Shuffling(options.batch_size, options.seed, whole=replicas > 1)
+    if not options.cache_features:
+        return training_data.of_images(sources, validation, shuffling, replicas)
+    folder = places.cache_dir or downloads.home() / "features"
+    records, validated = (
+        [training_data.cached(metric, source, folder) for source in part]
+        for part in (sources, validation)
+    )
+    return training_data.of_differences(records, validated, shuffling, replicas)
+
+
+def _finished_epochs(model: ranking.RankingModel, data: training_data.Data) -> int:
+    iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    # On another number of devices an epoch may have had one step more or less.
+    return round(iterations / data.steps)
+
+
+def _fit(
+    model: ranking.RankingModel,
+    options: Options,
+    data: training_data.Data,
+    done: int,
+    run: Run | None,
+    shown: tuple | None,
 ) -> None:
-    records: list[np.ndarray] = []
-    validated: Any = None
-    size, replicas = options.batch_size, strategy.num_replicas_in_sync
-    if options.cache_features:
-        folder = places.cache_dir or downloads.home() / "features"
-        records, kept = (
-            [training_data.cached(model.metric, source, folder) for source in part]
-            for part in (sources, validation)
-        )
-        validated = training_data.differences_for_validation(kept, size, replicas) if kept else None
-    elif validation:
-        validated = training_data.images_for_validation(validation, size, replicas)
-
-    def epochs(first: int) -> training_data.Epochs:
-        shuffling = training_data.Shuffling(
-            size, options.seed, first, options.all_epochs, whole=replicas > 1
-        )
-        if options.cache_features:
-            return training_data.of_differences(records, shuffling)
-        return training_data.of_images(sources, shuffling)
-
-    steps = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-    done = steps // epochs(0).steps
-    if run is not None:
-        run.resume_from(done)
-    if done >= options.all_epochs:
-        return
-    batches, steps = epochs(done)
-    with work.progress(steps, "training") if run is not None else contextlib.nullcontext() as bar:
-        callbacks = [
-            keras.callbacks.LearningRateScheduler(
-                lambda epoch: ranking.learning_rate(
-                    epoch, options.learning_rate, options.epochs, options.decay_epochs
-                )
-            ),
-            Seeds(options.seed),
-        ]
-        if run is not None and bar is not None:
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(
+            lambda epoch: ranking.learning_rate(
+                epoch, options.learning_rate, options.epochs, options.decay_epochs
+            )
+        ),
+        Seeds(options.seed),
+    ]
+    with contextlib.ExitStack() as stack:
+        if run is not None and shown is not None:
+            bar = stack.enter_context(work.progress(data.steps, "training"))
             logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
-            shown = Summaries(run.logs / "heads", *_first(validation or sources, SHOWN))
-            callbacks += [Report(bar, options.all_epochs), logs, shown, Record(run)]
+            pictures = Summaries(run.logs / "heads", *shown)
+            callbacks += [Report(bar, options.all_epochs), logs, pictures, Record(run)]
         model.fit(
-            batches,
+            data.epochs(done, options.all_epochs),
             epochs=options.all_epochs,
             initial_epoch=done,
-            steps_per_epoch=steps,
-            validation_data=validated,
+            steps_per_epoch=data.steps,
+            validation_data=data.validation,
             callbacks=callbacks,
             shuffle=False,
             verbose=0,

@@ -21,11 +21,12 @@ PREFETCHED = 2
 ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
 
 
-class Epochs(NamedTuple):
-    """The batches of some epochs, one after the other, as `fit` takes them."""
+class Data(NamedTuple):
+    """What `fit` takes: batches of (what the model takes, judge)."""
 
-    batches: tf.data.Dataset  # of (what the model takes, judge)
     steps: int  # batches in an epoch
+    epochs: Callable[[int, int], tf.data.Dataset]  # of a first and a last epoch, exclusive
+    validation: tf.data.Dataset | None
 
 
 class Shuffling(NamedTuple):
@@ -33,15 +34,30 @@ class Shuffling(NamedTuple):
 
     batch_size: int
     seed: int
-    first: int  # epoch, from 0
-    last: int  # epoch, exclusive
     whole: bool  # leave out what does not fill a batch
+
+    def steps(self, count: int) -> int:
+        """How many batches there are in an epoch of `count` triplets.
+
+        Raises:
+            ValueError: none.
+        """
+        size = self.batch_size
+        steps = count // size if self.whole else -(-count // size)
+        if steps < 1:
+            raise ValueError(
+                f"Expected at least a batch of {size} triplets where several devices share it. "
+                f"Received: {count}"
+            )
+        return steps
 
     def batches(self, triplets: tf.data.Dataset) -> tf.data.Dataset:
         return triplets.batch(self.batch_size, drop_remainder=self.whole)
 
 
-def of_images(sources: Sequence[Source], shuffling: Shuffling) -> Epochs:
+def of_images(
+    sources: Sequence[Source], validation: Sequence[Source], shuffling: Shuffling, replicas: int = 1
+) -> Data:
     """((ref, p0, p1), judge). Of trees all triplets are shuffled; those that TFDS prepared are
     mixed, and shuffled within a buffer.
     """
@@ -57,38 +73,36 @@ def of_images(sources: Sequence[Source], shuffling: Shuffling) -> Epochs:
     def batches(shuffled):
         return shuffling.batches(sources[0].read(shuffled)).map(_inputs)
 
-    return _epochs(rows, sum(counts), buffer, batches, shuffling)
+    validated = None
+    if validation:
+        examples = _concatenated([source.examples for source in validation])
+        size = _shared_size(int(examples.cardinality()), shuffling.batch_size, replicas)
+        validated = evaluation.in_batches(examples, size).map(_inputs).with_options(_options())
+    steps = shuffling.steps(sum(counts))
+    return Data(steps, _epochs(rows, buffer, batches, shuffling.seed), validated)
 
 
-def of_differences(records: Sequence[np.ndarray], shuffling: Shuffling) -> Epochs:
+def of_differences(
+    records: Sequence[np.ndarray],
+    validation: Sequence[np.ndarray],
+    shuffling: Shuffling,
+    replicas: int = 1,
+) -> Data:
     """(differences, judge) from what `feature_cache.read` gives; all are shuffled."""
     count = sum(len(part) for part in records)
-    rows = tf.data.Dataset.range(count)
     gather = _gathering(records)
 
     def batches(shuffled):
         return shuffling.batches(shuffled).map(gather)
 
-    return _epochs(rows, count, count, batches, shuffling)
-
-
-def images_for_validation(
-    sources: Sequence[Source], batch_size: int, replicas: int
-) -> tf.data.Dataset:
-    """Batches of ((ref, p0, p1), judge) in order, of no fewer triplets than replicas."""
-    triplets = _concatenated([source.examples for source in sources])
-    size = _shared_size(int(triplets.cardinality()), batch_size, replicas)
-    return evaluation.in_batches(triplets, size).map(_inputs).with_options(_options())
-
-
-def differences_for_validation(
-    records: Sequence[np.ndarray], batch_size: int, replicas: int
-) -> tf.data.Dataset:
-    """Batches of (differences, judge), as `images_for_validation`."""
-    count = sum(len(part) for part in records)
-    size = _shared_size(count, batch_size, replicas)
-    rows = evaluation.in_batches(tf.data.Dataset.range(count), size)
-    return rows.map(_gathering(records)).with_options(_options())
+    validated = None
+    if validation:
+        rows = tf.data.Dataset.range(sum(len(part) for part in validation))
+        size = _shared_size(int(rows.cardinality()), shuffling.batch_size, replicas)
+        batched = evaluation.in_batches(rows, size)
+        validated = batched.map(_gathering(validation)).with_options(_options())
+    epochs = _epochs(tf.data.Dataset.range(count), count, batches, shuffling.seed)
+    return Data(shuffling.steps(count), epochs, validated)
 
 
 def _shared_size(count: int, batch_size: int, replicas: int) -> int:
@@ -126,26 +140,20 @@ def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
     return feature_cache.read(path, metric)
 
 
-def _epochs(
-    rows: tf.data.Dataset, count: int, buffer: int, batches: Callable, shuffling: Shuffling
-) -> Epochs:
-    """`batches` makes them of the shuffled rows of an epoch."""
-    size = shuffling.batch_size
-    steps = count // size if shuffling.whole else -(-count // size)
-    if steps < 1:
-        raise ValueError(
-            f"Expected at least a batch of {size} triplets where several devices share it. "
-            f"Received: {count}"
-        )
+def _epochs(rows: tf.data.Dataset, buffer: int, batches: Callable, seed: int) -> Callable:
+    """A function of a first and a last epoch to the batches that `batches` makes of each epoch's
+    shuffled rows, one epoch after the other.
+    """
 
     def epoch(number):
-        shuffled = rows.shuffle(buffer, seed=number, reshuffle_each_iteration=False)
-        return batches(shuffled)
+        return batches(rows.shuffle(buffer, seed=number, reshuffle_each_iteration=False))
 
-    # Seeds of a run lie apart from those of a run with another.
-    first, last = ((shuffling.seed << 32) + epoch for epoch in (shuffling.first, shuffling.last))
-    all_epochs = tf.data.Dataset.range(first, last).flat_map(epoch)
-    return Epochs(all_epochs.prefetch(PREFETCHED).with_options(_options()), steps)
+    def between(first, last):
+        # Seeds of a run lie apart from those of a run with another.
+        numbers = tf.data.Dataset.range((seed << 32) + first, (seed << 32) + last)
+        return numbers.flat_map(epoch).prefetch(PREFETCHED).with_options(_options())
+
+    return between
 
 
 def _gathering(records: Sequence[np.ndarray]) -> Callable:

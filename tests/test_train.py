@@ -281,11 +281,6 @@ def test_changed_data_is_not_taken_from_the_cache(train, root, tmp_path, monkeyp
         os.utime(path, (0, 0))
 
 
-def shuffling(first, last, batch_size=10, seed=0, whole=False):
-    tf.random.set_seed(1)
-    return Shuffling(batch_size, seed, first, last, whole)
-
-
 def epochs_of(batches, steps):
     """What identifies each triplet, by epoch."""
     found = [x[0][0].numpy().reshape(len(x[1]), -1)[:, :40].sum(1) * 1000 + x[1].numpy()
@@ -295,31 +290,33 @@ def epochs_of(batches, steps):
 
 @pytest.mark.parametrize("place", ["tree", "tfds", "cache"])
 def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, prepared, place):
-    def build(**options):
+    def build(seed=0, whole=False):
+        tf.random.set_seed(1)
+        shuffling = Shuffling(batch_size=10, seed=seed, whole=whole)
         if place == "cache":
             kind = [("differences", "f4", (2, 2, 3)), ("judge", "f4")]
             parts = [np.zeros(n, kind) for n in (33, 12)]
             for i, part in enumerate(parts):
                 part["judge"] = 100 * i + np.arange(len(part))
-            return of_differences(parts, shuffling(**options))
+            return of_differences(parts, [], shuffling)
         names = ("train/traditional", "train/cnn")
         where = (root, None) if place == "tree" else (None, prepared)
-        return of_images([open_source("2afc", n, *where) for n in names], shuffling(**options))
+        return of_images([open_source("2afc", n, *where) for n in names], [], shuffling)
 
-    batches, steps = build(first=0, last=3)
-    assert steps == 5
-    first, second, third = epochs_of(batches, steps)
+    data = build()
+    assert data.steps == 5
+    first, second, third = epochs_of(data.epochs(0, 3), data.steps)
     assert len(first) == 45
     for epoch in (second, third):
         np.testing.assert_array_equal(np.sort(epoch), np.sort(first))
         assert (epoch != first).any()
     assert (np.sort(first[:33]) != np.sort(second[:33])).any()  # the sets are mixed
-    (again,) = epochs_of(build(first=2, last=3)[0], steps)
+    (again,) = epochs_of(build().epochs(2, 3), data.steps)
     np.testing.assert_array_equal(again, third)
-    (other,) = epochs_of(build(first=2, last=3, seed=1)[0], steps)
+    (other,) = epochs_of(build(seed=1).epochs(2, 3), data.steps)
     assert (other != third).any()
-    batches, steps = build(first=0, last=1, whole=True)
-    assert (steps, [len(x[1]) for x in batches]) == (4, [10] * 4)
+    data = build(whole=True)
+    assert (data.steps, [len(x[1]) for x in data.epochs(0, 1)]) == (4, [10] * 4)
 
 
 def test_several_hosts_train_the_same_heads(train, tmp_path, root):
