@@ -129,7 +129,10 @@ def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:
     try:
         records = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise OSError(f"Cannot read the feature cache {Path(path)}: {error}") from error
+        raise OSError(
+            f"Cannot read the feature cache {Path(path)}, it is damaged. "
+            "Without it, it is made anew"
+        ) from error
     if records.dtype != record_type(metric) or records.ndim != 1:
         raise ValueError(
             f"Expected records of {record_type(metric)}. "

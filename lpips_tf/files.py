@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk and limits raise
 
 
 @contextlib.contextmanager
@@ -36,6 +39,10 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private; an ordinary file is not
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in FULL:
+            raise OSError(f"Cannot write {path}: {os.strerror(error.errno)}") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

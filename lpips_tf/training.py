@@ -158,9 +158,26 @@ class CachedRankingModel(RankingModel):
         return [self.seed_generator]
 
 
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class Adam(keras.optimizers.Adam):
+    """Adam as PyTorch computes it: epsilon is added to the root of the second moment after its bias
+    is corrected, not before. Gradients of heads are so small that this is felt in the first steps.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        epsilon = self.epsilon
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
+        self.epsilon = epsilon * correction
+        try:
+            super().update_step(gradient, variable, learning_rate)
+        finally:
+            self.epsilon = epsilon
+
+
 def optimizer(learning_rate: float = 1e-4) -> keras.optimizers.Optimizer:
-    """The official optimiser, Adam with β₁ = 0.5."""
-    return keras.optimizers.Adam(learning_rate, beta_1=0.5)
+    """The official optimiser, Adam with β₁ = 0.5 and ε = 10⁻⁸."""
+    return Adam(learning_rate, beta_1=0.5, epsilon=1e-8)
 
 
 def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs: int = 5) -> float:

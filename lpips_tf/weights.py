@@ -80,8 +80,11 @@ def write_heads(path: str | os.PathLike, metric: LPIPS, source: str = "") -> Non
         source: where the weights come from, in words.
 
     Raises:
+        ValueError: the metric has no heads.
         OSError: the file cannot be written.
     """
+    if not metric.lpips:
+        raise ValueError("Expected a metric with heads. Received: lpips=False")
     arrays = _arrays_of(metric.heads)
     weight_files.write(
         path, weight_files.Weights("heads", metric.net, arrays, metric.version, source)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -39,6 +42,39 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def _cluster() -> dict:
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
-        return json.loads(text).get("cluster", {})
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
+        if not all(isinstance(part, dict) for part in (cluster, config.get("task", {}))):
+            raise ValueError("no objects")
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"Expected JSON in TF_CONFIG. Received: {text}") from error
+        raise ValueError(
+            f'Expected JSON with the objects "cluster" and "task" in TF_CONFIG. Received: {text}'
+        ) from error
+    return cluster
+
+
+def check_same(strategy: tf.distribute.Strategy, what: str) -> None:
+    """Raises ValueError unless `what` is the same on all hosts."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    digest = int.from_bytes(hashlib.sha256(what.encode()).digest()[:7], "big")
+
+    @tf.function(autograph=False)
+    def gathered():
+        own = strategy.run(lambda: tf.constant([digest], tf.int64))
+        return strategy.gather(own, axis=0)
+
+    if len(set(gathered().numpy().tolist())) > 1:
+        raise ValueError("Expected the same options and data on all hosts. Received: others")
+
+
+@contextlib.contextmanager
+def explaining_hosts(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns TensorFlow's errors for a host that stopped into a ValueError that says so."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if several and "Collective ops is aborted" in error.message:
+            raise ValueError("Another host stopped. It says why") from error
+        raise

@@ -19,6 +19,14 @@ import tfds_bapps
 # TFDS warns of what the errors say as well.
 absl.logging.set_verbosity(absl.logging.ERROR)
 
+# What TensorFlow raises for files that are damaged or gone.
+READING = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -40,11 +48,14 @@ class Source:
             return stored
         return stored.map(tfds_bapps.read_images, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def fingerprint(self) -> str:
-        """Of the names, sizes and times of change of all files; unequal where the data changed."""
+    def fingerprint(self, times: bool = True) -> str:
+        """Of the names and sizes of all files, and where copies are to count as others of the times
+        of their last change; unequal where the data changed.
+        """
         found = hashlib.sha256()
         for name, status in sorted(self._file_statuses()):
-            found.update(os.fsencode(name) + b"\0%d %d\0" % (status.st_size, status.st_mtime_ns))
+            changed = status.st_mtime_ns if times else 0
+            found.update(os.fsencode(name) + b"\0%d %d\0" % (status.st_size, changed))
         return found.hexdigest()
 
     def _file_statuses(self) -> Iterator[tuple[str, os.stat_result]]:
@@ -63,15 +74,15 @@ def explaining(*sources: Source) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except READING as error:
         for source in sources:
             if source.tree is not None:
                 tfds_bapps.check_images(source.tree, source.mode, _split(source.name))
         names = ", ".join(source.name for source in sources)
-        raise ValueError(f"Cannot read {names}: {_reason(error.message)}") from error
+        raise ValueError(f"Cannot read {names}: {reason(error.message)}") from error
 
 
-def _reason(message: str) -> str:
+def reason(message: str) -> str:
     """What TensorFlow says went wrong, without where in a graph and in Keras."""
     said = re.split(r'File ".*', message)[-1].strip().partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} ?|' failed.*| \[Op:.*", "", said)

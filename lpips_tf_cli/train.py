@@ -31,7 +31,11 @@ def train(
     ],
     output: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Folder of the run, empty or new.", show_default=False),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the run: empty, new, or with --resume its own.",
+            show_default=False,
+        ),
     ],
     mode: Annotated[
         Literal["heads", "tune", "scratch"],

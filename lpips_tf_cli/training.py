@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import platform
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from lpips_tf import downloads, weights
 from lpips_tf import training as ranking
 from lpips_tf.files import written_whole
 from lpips_tf_cli import devices, training_data, work
-from lpips_tf_cli.sources import Source, explaining, open_source
+from lpips_tf_cli.sources import Source, explaining, open_source, reason
 from lpips_tf_cli.training_callbacks import Record, Report, Seeds, Summaries
 from lpips_tf_cli.training_pictures import save_curves
 from lpips_tf_cli.training_run import Run, load_checkpoint
@@ -74,18 +75,27 @@ def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, st
         [open_source("2afc", name, places.bapps_dir, places.data_dir) for name in names]
         for names in (options.datasets, options.validation)
     )
-    run = Run(places.output, _config(options, sources), resume) if chief else None
-    with strategy.scope():
-        model = load_checkpoint(places.output) if resume else None
-        model = model or _build(options)
-    with explaining(*sources, *validation):
-        data = _data(model.metric, options, places, sources, validation, strategy)
-        done = _finished_epochs(model, data)
+    config = _config(options, [*sources, *validation])
+    with devices.explaining_hosts(strategy), explaining(*sources, *validation):
+        run = Run(places.output, config, resume) if chief else None
+        devices.check_same(strategy, json.dumps([config["options"], config["data"]]))
+        with strategy.scope():
+            model = load_checkpoint(places.output) if resume else None
+            model = model or _build(options)
+        replicas = strategy.num_replicas_in_sync
+        shuffling = training_data.Shuffling(options.batch_size, options.seed, whole=replicas > 1)
+        count = sum(int(source.stored.cardinality()) for source in sources)
+        done = _finished_epochs(model, shuffling.steps(count))
+        shown = None
         if run is not None:
-            run.resume_from(done)
+            run.begin(done)
+            shown = _first(validation or sources, SHOWN)
+        data = _data(model.metric, options, places, sources, validation, shuffling, replicas)
         if done < options.all_epochs:
-            shown = _first(validation or sources, SHOWN) if run is not None else None
-            _fit(model, options, data, done, run, shown)
+            try:
+                _fit(model, options, data, done, run, shown)
+            except tf.errors.ResourceExhaustedError as error:
+                raise OSError(f"Cannot write {places.output}: {reason(error.message)}") from error
     return [] if run is None else _finish(run, model, options)
 
 
@@ -110,10 +120,9 @@ def _data(
     places: Places,
     sources: list[Source],
     validation: list[Source],
-    strategy: tf.distribute.Strategy,
+    shuffling: training_data.Shuffling,
+    replicas: int,
 ) -> training_data.Data:
-    replicas = strategy.num_replicas_in_sync
-    shuffling = training_data.Shuffling(options.batch_size, options.seed, whole=replicas > 1)
     if not options.cache_features:
         return training_data.of_images(sources, validation, shuffling, replicas)
     folder = places.cache_dir or downloads.home() / "features"
@@ -124,10 +133,10 @@ def _data(
     return training_data.of_differences(records, validated, shuffling, replicas)
 
 
-def _finished_epochs(model: ranking.RankingModel, data: training_data.Data) -> int:
+def _finished_epochs(model: ranking.RankingModel, steps: int) -> int:
     iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     # On another number of devices an epoch may have had one step more or less.
-    return round(iterations / data.steps)
+    return round(iterations / steps)
 
 
 def _fit(
@@ -196,7 +205,13 @@ def _config(options: Options, sources: list[Source]) -> dict[str, Any]:
     versions = {module.__name__: module.__version__ for module in modules}
     return {
         "options": dataclasses.asdict(options),
-        "data": {source.name: int(source.stored.cardinality()) for source in sources},
+        "data": {
+            source.name: {
+                "triplets": int(source.stored.cardinality()),
+                "names_and_sizes": source.fingerprint(times=False),
+            }
+            for source in sources
+        },
         "files": {source.name: [str(path) for path in source.files] for source in sources},
         "versions": versions | {"python": platform.python_version()},
         "devices": [device.name for device in tf.config.list_logical_devices()],

@@ -125,19 +125,25 @@ def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
 
     Raises:
         ValueError: an image cannot be read.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written to, or the file is damaged.
     """
+    count = int(source.stored.cardinality())
     path = folder / f"{feature_cache.key(metric, source.fingerprint())}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".*.npy"):  # by processes that were killed
             if time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink(missing_ok=True)
-        count = int(source.stored.cardinality())
         with work.progress(count, f"caching {source.name}") as bar, explaining(source):
             for done in feature_cache.write(path, metric, source.examples):
                 bar.advance(bar.task_ids[0], done)
-    return feature_cache.read(path, metric)
+    records = feature_cache.read(path, metric)
+    if len(records) != count:
+        raise OSError(
+            f"Expected a feature cache of {count} triplets. Received: {path} with {len(records)}. "
+            "Without it, it is made anew"
+        )
+    return records
 
 
 def _epochs(rows: tf.data.Dataset, buffer: int, batches: Callable, seed: int) -> Callable:

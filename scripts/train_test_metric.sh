@@ -9,11 +9,19 @@
 set -euo pipefail
 
 if [ $# -lt 3 ] || [[ $1 == -* ]]; then
-    sed -n 's/^# \{0,1\}//p' "$0" | tail -n +2 >&2
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 out=$1
 shift
+for option in "$@"; do
+    case $option in
+    --output | --output=* | --datasets | --datasets=*)
+        echo "train_test_metric.sh: expected no ${option%%=*}: it is given as OUT, or fixed" >&2
+        exit 2
+        ;;
+    esac
+done
 
 lpips-tf train --resume --datasets train/traditional train/cnn train/mix --output "$out" "$@"
 

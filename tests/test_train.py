@@ -24,6 +24,7 @@ import tfds_bapps
 from lpips_tf import weight_files
 from lpips_tf_cli import main
 from lpips_tf_cli.sources import open_source
+from lpips_tf_cli.training_callbacks import Seeds
 from lpips_tf_cli.training_data import Shuffling, of_differences, of_images
 from tfds_bapps import tree
 
@@ -104,7 +105,8 @@ def test_leaves_heads_history_curves_logs_and_checkpoints(train, tmp_path, root,
     }  # fmt: skip
     assert records[-1]["loss"] < records[0]["loss"]
     config = json.loads((output / "config.json").read_text())
-    assert config["data"] == {"train/traditional": 33, "train/cnn": 12}
+    counts = {name: about["triplets"] for name, about in config["data"].items()}
+    assert counts == {"train/traditional": 33, "train/cnn": 12, "val/cnn": 7}
     assert config["versions"]["keras"] == keras.__version__
     assert (output / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     assert set(tags(output / "tensorboard" / "heads")) == {
@@ -345,6 +347,29 @@ def test_several_hosts_train_the_same_heads(train, tmp_path, root):
             assert y[name] == pytest.approx(x[name], abs=1e-5)
 
 
+@pytest.mark.parametrize("fault", ["options", "refusal"])
+def test_several_hosts_say_what_stops_them(tmp_path, root, fault):
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    if fault == "refusal":
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "file").touch()
+    processes = []
+    for i in range(2):
+        task = {"cluster": cluster, "task": {"type": "worker", "index": i}}
+        others = ("--seed", i) if fault == "options" else ()
+        processes.append(subprocess.Popen(
+            [*COMMAND, *map(str, arguments(root, tmp_path / "run", *others))],
+            env=os.environ | {"TF_CONFIG": json.dumps(task)}, stderr=subprocess.PIPE, text=True,
+        ))  # fmt: skip
+    errors = [process.communicate(timeout=120)[1].splitlines()[-1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    if fault == "options":
+        assert all("same options and data on all hosts" in error for error in errors), errors
+    else:
+        assert "with other files" in errors[0]
+        assert "Another host stopped. It says why" in errors[1]
+
+
 def free_ports(count):
     import contextlib
     import socket
@@ -449,13 +474,72 @@ def test_refuses_to_keep_a_loss_that_is_not_finite(train, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_says_which_checkpoint_is_damaged(train, tmp_path):
+def test_refuses_to_keep_weights_that_are_not_finite(train, tmp_path, monkeypatch):
+    """They may become so in the last step, after the loss is computed."""
+    monkeypatch.setattr(Seeds, "on_epoch_end", lambda self, epoch, logs=None: (
+        self.model.metric.heads[2].kernel.assign(np.full(384, np.nan))))  # fmt: skip
+    code, out, err = train(tmp_path / "run", "--cache-features")
+    assert (code, out) == (1, "")
+    assert re.search(r"finite weights. Received: head2/kernel with NaN .* after epoch 1.", err)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_refuses_a_damaged_run_and_names_the_file(train, tmp_path):
     output = tmp_path / "run"
     assert train(output, "--cache-features")[0] == 0
-    (output / "checkpoints" / "last.keras").write_bytes(b"no zip")
-    code, out, err = train(output, "--cache-features", "--resume")
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "last.keras" in err
+    whole = (output / "history.jsonl").read_text()
+    lines = whole.splitlines(keepends=True)
+    last = output / "checkpoints" / "last.keras"
+    other = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "other.keras")
+    for path, content, message in (
+        ("history.jsonl", b"", r"each of 4 epochs. Received: .*history.jsonl with 0"),
+        ("history.jsonl", "".join(lines[:3]).encode(), "history.jsonl with 3"),
+        ("history.jsonl", f"{lines[0]}no\n".encode(), "history.jsonl, line 2: no"),
+        ("history.jsonl", b'{"epoch": 1}\n', "history.jsonl, line 1"),
+        ("config.json", b"[]", "configuration. Received: .*config.json"),
+        ("checkpoints/last.keras", b"no zip", "Cannot read .*last.keras, it is damaged"),
+        ("checkpoints/last.keras", last.read_bytes()[:3000], "last.keras, it is damaged"),
+        ("checkpoints/last.keras", (tmp_path / "other.keras").read_bytes(),
+         "RankingModel in .*last.keras. Received: Sequential"),
+    ):  # fmt: skip
+        before = (output / path).read_bytes()
+        (output / path).write_bytes(content)
+        code, out, err = train(output, "--cache-features", "--resume")
+        (output / path).write_bytes(before)
+        assert (code, out, err.count("\n")) == (1, "", 1), err
+        assert re.search(message, err), err
+    assert train(output, "--cache-features", "--resume")[0] == 0
+
+
+def test_refuses_other_data_on_the_way(train, root, tmp_path):
+    assert train(tmp_path / "run", "--cache-features")[0] == 0
+    path = root / "2afc/train/cnn/p0/000003.png"
+    content = path.read_bytes()
+    path.write_bytes((root / "2afc/train/cnn/p0/000002.png").read_bytes())
+    try:
+        code, _, err = train(tmp_path / "run", "--cache-features", "--resume")
+    finally:
+        path.write_bytes(content)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "train/cnn" in err and "names_and_sizes" in err
+
+
+def test_a_run_without_a_whole_epoch_may_begin_anew_with_other_options(train, tmp_path):
+    output = tmp_path / "run"
+    assert train(output, "--cache-features", "--learning-rate", 1e38)[0] == 1
+    assert train(output, "--cache-features")[0] == 1
+    assert train(output, "--cache-features", "--resume")[0] == 0
+    assert json.loads((output / "config.json").read_text())["options"]["learning_rate"] == 1e-3
+
+
+def test_refuses_a_cache_with_too_few_triplets(train, tmp_path):
+    assert train(tmp_path / "a", "--cache-features")[0] == 0
+    for path in (tmp_path / "home" / "features").iterdir():
+        np.save(path, np.load(path)[:5])
+    code, _, err = train(tmp_path / "b", "--cache-features")
+    assert (code, err.count("\n")) == (1, 1)
+    assert re.search(r"cache of 33 triplets. Received: .*\.npy with 5.", err)
 
 
 def test_names_the_extra(train, tmp_path, monkeypatch):

@@ -66,6 +66,27 @@ def test_loss_and_gradients_equal_the_official_ranking_loss():
         np.testing.assert_allclose(ours_.numpy(), theirs_, atol=1e-7, rtol=1e-4)
 
 
+@needs_official
+def test_steps_equal_the_official_optimisers():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=50).astype("float32")
+    # As small as those of heads, some as small as epsilon.
+    gradients = (rng.normal(size=(6, 50)) * 10.0 ** rng.uniform(-9, -4, 50)).astype("float32")
+    theirs = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    steps = torch.optim.Adam([theirs], lr=1e-2, betas=(0.5, 0.999))  # as in lpips.Trainer
+    ours, optimizer = keras.Variable(start), training.optimizer(1e-2)
+    optimizer.build([ours])
+    update = tf.function(lambda gradient: optimizer.apply([gradient], [ours]))
+    for gradient in gradients:
+        theirs.grad = torch.from_numpy(gradient)
+        steps.step()
+        update(tf.constant(gradient))
+        np.testing.assert_allclose(numbers(ours), theirs.detach().numpy(), atol=1e-6)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert (type(again), again.epsilon, again.beta_1) == (training.Adam, 1e-8, 0.5)
+
+
 def test_fits_heads_and_leaves_the_backbone(triplets):
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(head_weights=None)

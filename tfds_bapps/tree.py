@@ -132,8 +132,10 @@ def _read_answer(path: epath.Path) -> float:
         with path.open("rb") as file:
             numbers = np.load(file, allow_pickle=False)
         numbers = np.asarray(numbers, np.float64).ravel()
-    except (OSError, ValueError, EOFError, TypeError, MemoryError) as error:
+    except OSError as error:
         raise ValueError(f"Expected one number. Received: {path}: {error}") from error
+    except (ValueError, EOFError, TypeError, MemoryError) as error:
+        raise ValueError(f"Expected one number. Received: {path}, no NumPy file of one") from error
     if len(numbers) != 1:
         raise ValueError(f"Expected one number. Received: {path} of {len(numbers)}")
     (answer,) = numbers
