@@ -1,10 +1,11 @@
-"""Output files that appear whole or not at all."""
+"""Output files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,41 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; it becomes `path` when the block ends without error.
+
+    The folder around is made if it is missing. If the block raises, nothing stays.
+
+    Raises:
+        OSError: `path` exists, or the folder around it cannot be written to.
+    """
+    path = Path(path)
+    made = _first_missing(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise type(error)(f"Cannot write {path}: {error.strerror}") from error
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():  # `rename` would replace one that is empty
+            raise FileExistsError(f"Expected a new folder. Received: {path}")
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def _first_missing(folder: Path) -> Path | None:
+    """The outermost folder of a path that does not exist."""
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    return missing[-1] if missing else None
 
 
 def _umask() -> int:

@@ -1,0 +1,65 @@
+"""Requests that TensorFlow Serving runs when it loads a model, so that the first of a user is as
+fast as later ones.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from lpips_tf.metric import LPIPS
+
+SIDE = 64  # of the images in requests
+COUNT = 1
+
+
+def check_installed() -> None:
+    """Raises ImportError where `tensorflow-serving-api` is missing."""
+    if importlib.util.find_spec("tensorflow_serving") is None:
+        raise ImportError(
+            "Warm-up requests need tensorflow-serving-api, which is not installed: "
+            'pip install "lpips-tf[serving]"'
+        )
+
+
+def write(folder: Path, metric: LPIPS, signatures: Iterable[str], model: str = "lpips") -> None:
+    """Writes a request for each signature into the folder of a SavedModel."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as records:
+        for signature in signatures:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            for name, value in example(metric, signature).items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictLog(request=request)
+            records.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def example(metric: LPIPS, signature: str) -> dict[str, np.ndarray]:
+    """Inputs of a signature, by name."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, COUNT, SIDE, SIDE, 3), "uint8")
+    if signature == "uint8":
+        return {"in0": images[0], "in1": images[1]}
+    if signature == "encoded":
+        files = [np.array([_png(image) for image in batch], object) for batch in images]
+        return {"in0": files[0], "in1": files[1]}
+    low, high = metric.value_range
+    floats = (images / 255 * (high - low) + low).astype("float32")
+    return {"image": floats[0]} if signature == "embed" else {"in0": floats[0], "in1": floats[1]}
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()

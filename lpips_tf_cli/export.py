@@ -1,0 +1,80 @@
+"""The commands that write a metric for other programs: `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lpips_tf_cli.options import Baseline, Net, Version
+from lpips_tf_cli.program import printable
+from lpips_tf_cli.startup import quietly
+
+app = typer.Typer(help="Writes a metric for programs without this package.", no_args_is_help=True)
+
+Output = Annotated[Path, typer.Argument(metavar="OUT", show_default=False)]
+Spatial = Annotated[
+    bool, typer.Option("--spatial", help="Maps of where images differ, instead of one number.")
+]
+ValueRange = Annotated[
+    tuple[float, float],
+    typer.Option(metavar="LOW HIGH", help="What float images span; uint8 ones span 0 to 255."),
+]
+HeadWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
+]
+BackboneWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
+]
+
+
+@app.command("saved-model")
+def saved_model(
+    output: Output,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    spatial: Spatial = False,
+    value_range: ValueRange = (-1, 1),
+    head_weights: HeadWeights = None,
+    backbone_weights: BackboneWeights = None,
+    model_version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of the version; by default the next.", show_default=False),
+    ] = None,
+    warmup: Annotated[
+        bool, typer.Option(help="Also write requests that TensorFlow Serving runs at its start.")
+    ] = True,
+):
+    """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
+    with quietly():
+        from lpips_tf.export import export_saved_model
+    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    print(printable(export_saved_model(metric, output, model_version, warmup)))
+
+
+def _build(
+    net: str,
+    version: str,
+    baseline: bool,
+    spatial: bool,
+    value_range: tuple[float, float],
+    head_weights: Path | None,
+    backbone_weights: Path | None,
+) -> Any:
+    import lpips_tf
+
+    if baseline and head_weights is not None:
+        raise typer.BadParameter("Expected no --baseline with it", param_hint="--head-weights")
+    return lpips_tf.LPIPS(
+        net,
+        version,
+        lpips=not baseline,
+        spatial=spatial,
+        value_range=value_range,
+        head_weights=head_weights or "bapps",
+        backbone_weights=backbone_weights or "imagenet",
+    )
