@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from lpips_tf_cli.options import Baseline, Net, Version
 from lpips_tf_cli.program import printable
+from lpips_tf_cli.results import check_output
 from lpips_tf_cli.startup import quietly
 
 app = typer.Typer(help="Writes a metric for programs without this package.", no_args_is_help=True)
@@ -54,6 +55,54 @@ def saved_model(
         from lpips_tf.export import export_saved_model
     metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
     print(printable(export_saved_model(metric, output, model_version, warmup)))
+
+
+@app.command("onnx")
+def onnx(
+    output: Output,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    spatial: Spatial = False,
+    value_range: ValueRange = (-1, 1),
+    head_weights: HeadWeights = None,
+    backbone_weights: BackboneWeights = None,
+):
+    """Writes an ONNX file (.onnx) for images of any number and size."""
+    check_output(output, (".onnx",), "OUT")
+    with quietly():
+        from lpips_tf.export import export_onnx
+    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    export_onnx(metric, output)
+    print(printable(output))
+
+
+@app.command("litert")
+def litert(
+    output: Output,
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", help="Of the images in pixels, which is fixed."),
+    ] = (64, 64),
+    quantize: Annotated[
+        Literal["dynamic", "float16"] | None,
+        typer.Option(help="Smaller weights: of 8 or of 16 bits.", show_default=False),
+    ] = None,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    spatial: Spatial = False,
+    value_range: ValueRange = (-1, 1),
+    head_weights: HeadWeights = None,
+    backbone_weights: BackboneWeights = None,
+):
+    """Writes a LiteRT file (.tflite) for one pair of images of a fixed size."""
+    check_output(output, (".tflite",), "OUT")
+    with quietly():
+        from lpips_tf.export import export_litert
+    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    export_litert(metric, output, size, quantize)
+    print(printable(output))
 
 
 def _build(

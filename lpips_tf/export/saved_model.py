@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from lpips_tf.export import warmup as warmups
+from lpips_tf.export.checks import check_exportable
 from lpips_tf.files import folder_written_whole
 from lpips_tf.metric import LPIPS
 
@@ -53,10 +53,7 @@ def export_saved_model(
         OSError: the folder cannot be written to.
         ImportError: `tensorflow-serving-api` is missing.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"
-        )
+    check_exportable(metric)
     root = Path(path)
     version = _next_number(root) if number is None else number
     folder = root / str(version)

@@ -1,0 +1,65 @@
+"""A metric as a LiteRT (TensorFlow Lite) file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+from lpips_tf.export.checks import check_exportable, quiet
+from lpips_tf.files import written_whole
+from lpips_tf.inputs import check_choice
+from lpips_tf.metric import LPIPS
+
+QUANTIZATIONS = (None, "dynamic", "float16")
+
+
+def export_litert(
+    metric: LPIPS,
+    path: str | os.PathLike,
+    input_shape: tuple[int, int] = (64, 64),
+    quantize: str | None = None,
+) -> None:
+    """Writes a metric to a LiteRT file, for one pair of images of a fixed size.
+
+    Its signature "serving_default" takes "in0" and "in1", float32 images (1, H, W, 3) in the
+    metric's `value_range`, to "distance" (1,), or for a spatial metric a map (1, H, W, 1).
+
+    Args:
+        metric: its weights are copied.
+        path: of the file, which appears whole or not at all.
+        input_shape: (height, width) of the images.
+        quantize: "float16" halves the weights, "dynamic" makes them 8-bit integers; None keeps
+            float32.
+
+    Raises:
+        ValueError: an unknown `quantize`, a size that the network does not take, or Keras' backend
+            is not TensorFlow.
+        OSError: the file cannot be written.
+    """
+    check_exportable(metric)
+    check_choice("quantize", quantize, QUANTIZATIONS)
+    height, width = input_shape
+    if min(height, width) < metric.least_side:
+        raise ValueError(
+            f"Expected input_shape of at least {metric.least_side}x{metric.least_side} for "
+            f"net={metric.net!r}. Received: {height}x{width}"
+        )
+    specs = [tf.TensorSpec((1, height, width, 3), tf.float32, name=name) for name in ("in0", "in1")]
+    module = tf.Module()
+    module.weights = [variable.value for variable in metric.variables]
+    module.call = tf.function(
+        lambda in0, in1: {"distance": metric(in0, in1)}, input_signature=specs, autograph=False
+    )
+    with quiet():
+        function = module.call.get_concrete_function()
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+        if quantize is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+    with written_whole(Path(path)) as temporary:
+        with quiet():
+            content = converter.convert()
+        temporary.write_bytes(content)
