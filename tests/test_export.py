@@ -1,21 +1,19 @@
 """What is exported computes what the metric computes, without this package."""
 
-import json
-import os
 import random
+import re
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from conftest import ROOT, assert_official, numbers
+from conftest import assert_official, numbers
 from made_bapps import png
 
 import lpips_tf
@@ -112,9 +110,9 @@ def test_value_range(saved, photos):
 
 WITHOUT_PACKAGE = """
 import sys
+sys.modules["lpips_tf"] = None  # cannot be imported
 import numpy as np, tensorflow as tf, keras
 
-assert not any("lpips" in name for name in sys.modules)
 loss = tf.saved_model.load(sys.argv[1])
 x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype("float32")
 image = keras.Input((32, 32, 3))
@@ -122,7 +120,6 @@ model = keras.Model(image, keras.layers.Conv2D(3, 3, padding="same", activation=
 model.compile(keras.optimizers.Adam(0.01), loss=loss)
 losses = model.fit(x, x, epochs=8, batch_size=4, verbose=0).history["loss"]
 assert losses[-1] < 0.8 * losses[0], losses
-assert "lpips_tf" not in sys.modules
 """
 
 
@@ -285,14 +282,14 @@ def test_version_numbers(tmp_path):
     for number in (7, 0):
         with pytest.raises(ValueError, match=rf"new version from 1. Received: .*/{number}$"):
             export.export_saved_model(metric, tmp_path / "new", number)
-    assert sorted(os.listdir(tmp_path / "new")) == ["1", "7", "8"]
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"1", "7", "8"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["saved-model", "/proc/x"], 1, "Cannot write /proc/x/1"),
-        (["saved-model", "x", "--model-version", "0"], 2, "0 is not in the range"),
+        (["saved-model", "x", "--model-version", "0"], 2, "greater than or equal to 1"),
         (["saved-model", "x", "--value-range", "1", "1"], 1, "value_range"),
         (["saved-model", "x", "--baseline", "--head-weights", "y"], 2, "no --baseline with it"),
         (["onnx", "x.txt"], 2, "ends in .onnx. Received: x.txt"),
@@ -306,10 +303,8 @@ def test_refuses(run_program, tmp_path, monkeypatch, arguments, code, message):
     monkeypatch.chdir(tmp_path)
     found, out, err = run_program(main.main, "export", *arguments)
     assert (found, out, err.count("\n")) == (code, "", 1)
-    import re
-
     assert re.search(message, err), err
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -325,4 +320,4 @@ def test_names_the_extra(run_program, tmp_path, monkeypatch, module, arguments, 
     code, _, err = run_program(main.main, "export", *arguments)
     assert (code, err.count("\n")) == (1, 1)
     assert f'pip install "lpips-tf[{extra}]"' in err
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
