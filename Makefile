@@ -5,6 +5,9 @@ EXTRAS ?= test
 # Most tests leave all cores but one idle.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
 PICTURES = examples/pictures
+# JAX compiles each operation for each size; what one test has compiled another need not.
+JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: demo test test-backends lint clean
 
@@ -18,7 +21,7 @@ test: $(VENV)/installed-$(EXTRAS)
 
 # The numbers on the JAX and PyTorch backends, without TensorFlow.
 test-backends: $(VENV)-backends/installed
-	KERAS_BACKEND=jax $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
+	KERAS_BACKEND=jax $(JAX_CACHE) $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
 	KERAS_BACKEND=torch $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
 
 lint: $(VENV)/installed-lint

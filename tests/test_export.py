@@ -159,7 +159,7 @@ def test_saved_model_cli_runs_every_signature(saved, photos, tmp_path):
 def test_warm_up_requests_run(saved):
     from tensorflow_serving.apis import prediction_log_pb2
 
-    metric, folder = saved()
+    _, folder = saved()
     signatures = tf.saved_model.load(str(folder)).signatures
     seen = []
     for record in tf.data.TFRecordDataset(

@@ -13,6 +13,7 @@ import torch_files
 from conftest import ROOT
 from made_bapps import write_photographs
 
+import lpips_tf.export
 from tfds_bapps import tree
 from weights_conversion.checkpoints import HEAD_CHANNELS
 
@@ -54,6 +55,7 @@ def assert_same_text(printed, expected):
 
 
 def test_python(workplace, capsys):
+    lpips_tf.export.export_saved_model(lpips_tf.LPIPS(), "served", warmup=False)
     names: dict = {}
     snippets = [code for language, code in BLOCKS if language == "python"]
     assert len(snippets) >= 4

@@ -1,0 +1,99 @@
+"""Every export of every variant against the metric that it came from, on the test pictures.
+
+    python scripts/check_exports.py [--update BENCHMARKS.md]
+
+Takes about five minutes on two CPU cores, most of it for VGG16.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import itertools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import sides
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from report import table, update
+
+import lpips_tf
+from lpips_tf import export
+
+GOLDEN = Path(sides.__file__).parent.parent / "tests" / "golden" / "golden.npz"
+
+
+def saved_model(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+    path = export.export_saved_model(metric, folder)
+    return tf.saved_model.load(str(path))(tf.constant(in0), tf.constant(in1)).numpy(), path
+
+
+def onnx(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+    path = folder / "metric.onnx"
+    export.export_onnx(metric, path)
+    session = onnxruntime.InferenceSession(path)
+    return session.run(["distance"], {"in0": in0, "in1": in1})[0], path
+
+
+def litert(quantize: str | None) -> Callable:
+    def convert(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+        path = folder / "metric.tflite"
+        export.export_litert(metric, path, in0.shape[1:3], quantize)
+        run = Interpreter(str(path)).get_signature_runner("serving_default")
+        pairs = zip(in0, in1, strict=True)
+        return np.concatenate([run(in0=x[None], in1=y[None])["distance"] for x, y in pairs]), path
+
+    return convert
+
+
+FORMATS: dict[str, Callable] = {
+    "SavedModel": saved_model,
+    "ONNX": onnx,
+    "LiteRT": litert(None),
+    "LiteRT, float16": litert("float16"),
+    "LiteRT, dynamic": litert("dynamic"),
+}
+
+
+def mebibytes(path: Path) -> float:
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(file.stat().st_size for file in files) / 2**20
+
+
+def row(net: str, version: str, heads: bool, pictures) -> list[str]:
+    metric = lpips_tf.LPIPS(net, version, lpips=heads)
+    in0, in1 = (batch / np.float32(127.5) - 1 for batch in pictures)
+    expected = metric(in0, in1).numpy()
+    weights = sum(int(np.prod(v.shape)) for v in metric.variables) * 4 / 2**20
+    cells = [f"{net}, {version}{'' if heads else ', no heads'}", f"{weights:.1f}"]
+    for convert in FORMATS.values():
+        with tempfile.TemporaryDirectory() as folder:
+            found, path = convert(metric, Path(folder), in0, in1)
+            cells.append(f"{np.abs(found - expected).max():.1e}, {mebibytes(path):.1f}")
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
+    arguments = parser.parse_args()
+    with np.load(GOLDEN, allow_pickle=False) as file:
+        pictures = file["small0"], file["small1"]
+    variants = itertools.product(("alex", "vgg"), ("0.1", "0.0"), (True, False))
+    rows = [row(*variant, pictures) for variant in variants]
+    header = ["", "weights (MiB)", *(f"{name}: largest error, MiB" for name in FORMATS)]
+    found = table(header, rows)
+    print(found)
+    if arguments.update:
+        update(arguments.update, "exports", found)
+
+
+if __name__ == "__main__":
+    main()
