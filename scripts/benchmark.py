@@ -1,6 +1,6 @@
 """Speed of this project against the official PyTorch LPIPS, in one process and in turn.
 
-    python scripts/benchmark.py [--update BENCHMARKS.md]
+    python scripts/benchmark.py [--heads] [--update BENCHMARKS.md]
 
 Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
 or with KERAS_BACKEND=jax JAX; not an installed lpips_tf. Where PyTorch sees a GPU both sides run
@@ -218,8 +218,20 @@ def share_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
+    parser.add_argument("--heads", action="store_true", help="only the training of heads")
     arguments = parser.parse_args()
     keras.config.disable_traceback_filtering()
+    if not arguments.heads:
+        measure_all(arguments.update)
+    if BACKEND == "tensorflow":
+        report = f"{machine()}\n\n{heads_table()}"
+        print(report)
+        if arguments.update:
+            update(arguments.update, "heads", report)
+
+
+def measure_all(path: Path | None) -> None:
+    """All but the training of heads; written to the section of the device in a Markdown file."""
     parts = [machine()]
     for precision in PRECISIONS:
         set_precision(precision)
@@ -228,14 +240,14 @@ def main() -> None:
     if not ON_GPU:
         parts.append(bfloat16_table())
     if BACKEND == "tensorflow":
-        parts += [training_table(), heads_table(), evaluation_table(), share_table()]
+        parts += [training_table(), evaluation_table(), share_table()]
     parts.append(other_table())
     if not ON_GPU:
         parts += [memory_table(gradient=False), memory_table(gradient=True)]
     report = "\n\n".join(parts)
     print(report)
-    if arguments.update:
-        update(arguments.update, "gpu" if ON_GPU else "cpu", report)
+    if path:
+        update(path, "gpu" if ON_GPU else "cpu", report)
 
 
 if __name__ == "__main__":
