@@ -15,8 +15,10 @@ from rich.table import Table
 
 from lpips_tf_cli import results
 from lpips_tf_cli.options import (
+    BackboneWeights,
     BappsDir,
     DataDir,
+    HeadWeights,
     Net,
     Version,
     check_one_place,
@@ -49,18 +51,8 @@ def evaluate(
     net: Net = "alex",
     version: Version = "0.1",
     colorspace: Annotated[Literal["Lab", "RGB"], typer.Option(help="Of l2 and dssim.")] = "Lab",
-    head_weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Trained heads instead of the official.", show_default=False
-        ),
-    ] = None,
-    backbone_weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False
-        ),
-    ] = None,
+    head_weights: HeadWeights = None,
+    backbone_weights: BackboneWeights = None,
     bapps_dir: BappsDir = None,
     data_dir: DataDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 50,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from lpips_tf_cli.options import Baseline, Net, Version
+from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Version
 from lpips_tf_cli.program import printable
 from lpips_tf_cli.results import check_output
-from lpips_tf_cli.startup import quietly
+from lpips_tf_cli.startup import load_metric, quietly
 
 app = typer.Typer(help="Writes a metric for programs without this package.", no_args_is_help=True)
 
@@ -22,18 +23,11 @@ ValueRange = Annotated[
     tuple[float, float],
     typer.Option(metavar="LOW HIGH", help="What float images span; uint8 ones span 0 to 255."),
 ]
-HeadWeights = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
-]
-BackboneWeights = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
-]
 
 
 @app.command("saved-model")
 def saved_model(
+    context: typer.Context,
     output: Output,
     net: Net = "alex",
     version: Version = "0.1",
@@ -53,12 +47,13 @@ def saved_model(
     """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
     with quietly():
         from lpips_tf.export import export_saved_model
-    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    metric = _load(context)
     print(printable(export_saved_model(metric, output, model_version, warmup)))
 
 
 @app.command("onnx")
 def onnx(
+    context: typer.Context,
     output: Output,
     net: Net = "alex",
     version: Version = "0.1",
@@ -72,13 +67,14 @@ def onnx(
     check_output(output, (".onnx",), "OUT")
     with quietly():
         from lpips_tf.export import export_onnx
-    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    metric = _load(context)
     export_onnx(metric, output)
     print(printable(output))
 
 
 @app.command("litert")
 def litert(
+    context: typer.Context,
     output: Output,
     size: Annotated[
         tuple[int, int],
@@ -100,30 +96,15 @@ def litert(
     check_output(output, (".tflite",), "OUT")
     with quietly():
         from lpips_tf.export import export_litert
-    metric = _build(net, version, baseline, spatial, value_range, head_weights, backbone_weights)
+    metric = _load(context)
     export_litert(metric, output, size, quantize)
     print(printable(output))
 
 
-def _build(
-    net: str,
-    version: str,
-    baseline: bool,
-    spatial: bool,
-    value_range: tuple[float, float],
-    head_weights: Path | None,
-    backbone_weights: Path | None,
-) -> Any:
-    import lpips_tf
-
-    if baseline and head_weights is not None:
+def _load(context: typer.Context) -> Any:
+    """The metric that the options which all formats share describe."""
+    given = context.params
+    if given["baseline"] and given["head_weights"] is not None:
         raise typer.BadParameter("Expected no --baseline with it", param_hint="--head-weights")
-    return lpips_tf.LPIPS(
-        net,
-        version,
-        lpips=not baseline,
-        spatial=spatial,
-        value_range=value_range,
-        head_weights=head_weights or "bapps",
-        backbone_weights=backbone_weights or "imagenet",
-    )
+    shared = inspect.signature(onnx).parameters.keys() - {"context", "output"}
+    return load_metric(**{name: given[name] for name in shared})

@@ -13,6 +13,7 @@ import lpips_tf
 from lpips_tf import evaluation
 from lpips_tf_cli import work
 from lpips_tf_cli.sources import Source, explaining
+from lpips_tf_cli.startup import load_metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +40,7 @@ def build(
     if model in ("l2", "dssim"):
         kind = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}[model]
         return kind(colorspace)
-    return lpips_tf.LPIPS(
-        net=net,
-        version=version,
-        lpips=model == "lpips",
-        head_weights=head_weights or "bapps",
-        backbone_weights=backbone_weights or "imagenet",
-    )
+    return load_metric(net, version, model == "baseline", head_weights, backbone_weights)
 
 
 def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, evaluation.Columns]:

@@ -21,6 +21,14 @@ Output = Annotated[
         "--output", "-o", help="Write the distances to this .csv or .json file.", show_default=False
     ),
 ]
+HeadWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
+]
+BackboneWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
+]
 BappsDir = Annotated[
     Path | None,
     typer.Option(

@@ -20,12 +20,26 @@ EXTRAS = {
 }
 
 
-def load_metric(net: str, version: str, baseline: bool) -> LPIPS:
-    """The metric that a command's options describe."""
+def load_metric(
+    net: str,
+    version: str,
+    baseline: bool,
+    head_weights: Path | None = None,
+    backbone_weights: Path | None = None,
+    **options,
+) -> LPIPS:
+    """The metric that a command's options describe; None stands for the usual weights."""
     with quietly():
         import lpips_tf
 
-    return lpips_tf.LPIPS(net=net, version=version, lpips=not baseline)
+    return lpips_tf.LPIPS(
+        net=net,
+        version=version,
+        lpips=not baseline,
+        head_weights=head_weights or "bapps",
+        backbone_weights=backbone_weights or "imagenet",
+        **options,
+    )
 
 
 @contextlib.contextmanager

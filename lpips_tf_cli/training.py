@@ -82,18 +82,17 @@ def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, st
         with strategy.scope():
             model = load_checkpoint(places.output) if resume else None
             model = model or _build(options)
-        replicas = strategy.num_replicas_in_sync
-        shuffling = training_data.Shuffling(options.batch_size, options.seed, whole=replicas > 1)
+        shuffling = training_data.Shuffling(
+            options.batch_size, options.seed, strategy.num_replicas_in_sync
+        )
         count = sum(int(source.stored.cardinality()) for source in sources)
         done = _finished_epochs(model, shuffling.steps(count))
-        shown = None
         if run is not None:
             run.begin(done)
-            shown = _first(validation or sources, SHOWN)
-        data = _data(model.metric, options, places, sources, validation, shuffling, replicas)
+        data = _data(model.metric, options, places, sources, validation, shuffling)
         if done < options.all_epochs:
             try:
-                _fit(model, options, data, done, run, shown)
+                _fit(model, options, data, done, run, validation or sources)
             except tf.errors.ResourceExhaustedError as error:
                 raise OSError(f"Cannot write {places.output}: {reason(error.message)}") from error
     return [] if run is None else _finish(run, model, options)
@@ -121,16 +120,15 @@ def _data(
     sources: list[Source],
     validation: list[Source],
     shuffling: training_data.Shuffling,
-    replicas: int,
 ) -> training_data.Data:
     if not options.cache_features:
-        return training_data.of_images(sources, validation, shuffling, replicas)
+        return training_data.of_images(sources, validation, shuffling)
     folder = places.cache_dir or downloads.home() / "features"
     records, validated = (
         [training_data.cached(metric, source, folder) for source in part]
         for part in (sources, validation)
     )
-    return training_data.of_differences(records, validated, shuffling, replicas)
+    return training_data.of_differences(records, validated, shuffling)
 
 
 def _finished_epochs(model: ranking.RankingModel, steps: int) -> int:
@@ -145,7 +143,7 @@ def _fit(
     data: training_data.Data,
     done: int,
     run: Run | None,
-    shown: tuple | None,
+    shown: list[Source],
 ) -> None:
     callbacks = [
         keras.callbacks.LearningRateScheduler(
@@ -156,10 +154,10 @@ def _fit(
         Seeds(options.seed),
     ]
     with contextlib.ExitStack() as stack:
-        if run is not None and shown is not None:
+        if run is not None:
             bar = stack.enter_context(work.progress(data.steps, "training"))
             logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
-            pictures = Summaries(run.logs / "heads", *shown)
+            pictures = Summaries(run.logs / "heads", *_first(shown, SHOWN))
             callbacks += [Report(bar, options.all_epochs), logs, pictures, Record(run)]
         model.fit(
             data.epochs(done, options.all_epochs),

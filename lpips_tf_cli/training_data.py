@@ -34,7 +34,11 @@ class Shuffling(NamedTuple):
 
     batch_size: int
     seed: int
-    whole: bool  # leave out what does not fill a batch
+    replicas: int  # that share a batch; of several what does not fill one is left out
+
+    @property
+    def whole(self) -> bool:
+        return self.replicas > 1
 
     def steps(self, count: int) -> int:
         """How many batches there are in an epoch of `count` triplets.
@@ -54,9 +58,24 @@ class Shuffling(NamedTuple):
     def batches(self, triplets: tf.data.Dataset) -> tf.data.Dataset:
         return triplets.batch(self.batch_size, drop_remainder=self.whole)
 
+    def in_order(self, triplets: tf.data.Dataset) -> tf.data.Dataset:
+        """Batches of all triplets, the last of which too is enough for every replica.
+
+        Raises:
+            ValueError: there are too few.
+        """
+        count = int(triplets.cardinality())
+        for size in range(min(self.batch_size, count), self.replicas - 1, -1):
+            if count % size == 0 or count % size >= self.replicas:
+                return evaluation.in_batches(triplets, size)
+        raise ValueError(
+            f"Expected triplets and a batch size for {self.replicas} devices. "
+            f"Received: {count} triplets, batch_size={self.batch_size}"
+        )
+
 
 def of_images(
-    sources: Sequence[Source], validation: Sequence[Source], shuffling: Shuffling, replicas: int = 1
+    sources: Sequence[Source], validation: Sequence[Source], shuffling: Shuffling
 ) -> Data:
     """((ref, p0, p1), judge). Of trees all triplets are shuffled; those that TFDS prepared are
     mixed, and shuffled within a buffer.
@@ -76,17 +95,13 @@ def of_images(
     validated = None
     if validation:
         examples = _concatenated([source.examples for source in validation])
-        size = _shared_size(int(examples.cardinality()), shuffling.batch_size, replicas)
-        validated = evaluation.in_batches(examples, size).map(_inputs).with_options(_options())
+        validated = shuffling.in_order(examples).map(_inputs).with_options(_options())
     steps = shuffling.steps(sum(counts))
     return Data(steps, _epochs(rows, buffer, batches, shuffling.seed), validated)
 
 
 def of_differences(
-    records: Sequence[np.ndarray],
-    validation: Sequence[np.ndarray],
-    shuffling: Shuffling,
-    replicas: int = 1,
+    records: Sequence[np.ndarray], validation: Sequence[np.ndarray], shuffling: Shuffling
 ) -> Data:
     """(differences, judge) from what `feature_cache.read` gives; all are shuffled."""
     count = sum(len(part) for part in records)
@@ -98,26 +113,10 @@ def of_differences(
     validated = None
     if validation:
         rows = tf.data.Dataset.range(sum(len(part) for part in validation))
-        size = _shared_size(int(rows.cardinality()), shuffling.batch_size, replicas)
-        batched = evaluation.in_batches(rows, size)
-        validated = batched.map(_gathering(validation)).with_options(_options())
+        gather_validation = _gathering(validation)
+        validated = shuffling.in_order(rows).map(gather_validation).with_options(_options())
     epochs = _epochs(tf.data.Dataset.range(count), count, batches, shuffling.seed)
     return Data(shuffling.steps(count), epochs, validated)
-
-
-def _shared_size(count: int, batch_size: int, replicas: int) -> int:
-    """A batch size of at most `batch_size` that leaves no last batch with too few for all replicas.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for size in range(min(batch_size, count), replicas - 1, -1):
-        if count % size == 0 or count % size >= replicas:
-            return size
-    raise ValueError(
-        f"Expected triplets and a batch size for {replicas} devices. "
-        f"Received: {count} triplets, batch_size={batch_size}"
-    )
 
 
 def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:

@@ -17,15 +17,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import argparse
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import sides  # noqa: F401 (finds this checkout)
 import taught
-import tensorflow as tf
 from report import table, update
-from scipy import stats
 
 import lpips_tf
 from lpips_tf import feature_cache, scores, training
@@ -54,31 +53,15 @@ def trained(kind, dropout: float, rate: float, seed: int, data, records) -> lpip
     return metric
 
 
-def scored(metric: lpips_tf.LPIPS, data) -> list[float]:
-    """Agreement with people, with the teacher's preference, and rank correlation."""
-    d0, d1 = (
-        np.concatenate([
-            keras.ops.convert_to_numpy(metric(data.images[0][i : i + 50], images[i : i + 50]))
-            for i in range(0, len(images), 50)
-        ])
-        for images in data.images[1:]
-    )  # fmt: skip
-    agrees = np.mean((d1 < d0) == (data.d1 < data.d0))
-    theirs = np.concatenate([data.d0, data.d1])
-    correlation = stats.spearmanr(np.concatenate([d0, d1]), theirs).statistic
-    return [scores.two_afc_score(d0, d1, data.judge), float(agrees), float(correlation)]
-
-
 def cached(data) -> np.ndarray:
-    columns = dict(zip(("ref", "p0", "p1"), data.images, strict=True)) | {"judge": data.judge}
     metric = lpips_tf.LPIPS()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
-        list(feature_cache.write(path, metric, tf.data.Dataset.from_tensor_slices(columns)))
+        list(feature_cache.write(path, metric, data.dataset))
         return np.array(feature_cache.read(path, metric))
 
 
-def row(name: str, figures: list[list[float]]) -> list[str]:
+def row(name: str, figures: Sequence[tuple[float, ...]]) -> list[str]:
     mean, deviation = np.mean(figures, axis=0), np.std(figures, axis=0)
     cells = [f"{100 * m:.2f}% ± {100 * d:.2f}" for m, d in zip(mean[:2], deviation, strict=False)]
     return [name, *cells, f"{mean[2]:.4f} ± {deviation[2]:.4f}"]
@@ -92,12 +75,12 @@ def report() -> str:
     random = []
     for seed in SEEDS:
         keras.utils.set_random_seed(seed)
-        random.append(scored(lpips_tf.LPIPS(head_weights=None), held_out))
+        random.append(taught.compared(lpips_tf.LPIPS(head_weights=None), held_out))
     rows = [["the teacher", f"{100 * teacher:.2f}%", "100%", "1"], row("random heads", random)]
     for rate in RATES:
         for name, kind in KINDS.items():
             metrics = [trained(*kind, rate, seed, known, records) for seed in SEEDS]
-            figures = [scored(metric, held_out) for metric in metrics]
+            figures = [taught.compared(metric, held_out) for metric in metrics]
             rows.append(row(f"{name}; learning rate {rate:g}", figures))
     header = ["", "2AFC", "prefers what the teacher prefers", "Spearman with its distances"]
     title = (

@@ -24,12 +24,7 @@ def write_photographs(root: Path, mode: str, split: str, count: int, seed: int =
     no difference where it is weak.
     """
     rng = np.random.default_rng(seed)
-    references = crops(rng, count)
-    strengths = rng.uniform(0, 1, (2, count))
-    p0, p1 = (
-        [distort(rng, crop, s) for crop, s in zip(references, row, strict=True)]
-        for row in strengths
-    )
+    references, p0, p1, strengths = distorted(rng, count)
     if mode == "2afc":
         images = {"ref": references, "p0": p0, "p1": p1}
         answers = rng.binomial(5, 1 / (1 + np.exp(4 * (strengths[1] - strengths[0])))) / 5
@@ -66,7 +61,18 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
+def distorted(rng: np.random.Generator, count: int) -> tuple:
+    """Crops of pictures, two distortions of each, and their strengths (2, count) in [0, 1]."""
+    references = _crops(rng, count)
+    strengths = rng.uniform(0, 1, (2, count))
+    p0, p1 = (
+        [_distort(rng, crop, s) for crop, s in zip(references, row, strict=True)]
+        for row in strengths
+    )
+    return references, p0, p1, strengths
+
+
+def _crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     from skimage import data
 
     pictures = [getattr(data, name)() for name in PICTURES]
@@ -77,7 +83,7 @@ def crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     return found
 
 
-def distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+def _distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Noise, blur, compression or a change of brightness; `strength` in [0, 1]."""
     kinds: list[Callable] = [_noise, _blur, _compress, _brighten]
     return kinds[rng.integers(len(kinds))](rng, image, strength)

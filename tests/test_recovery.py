@@ -1,13 +1,9 @@
 """Heads that are trained on a metric's noisy answers judge as that metric does."""
 
 import keras
-import numpy as np
 import official
 import pytest
 import taught
-import tensorflow as tf
-from conftest import numbers
-from scipy import stats
 
 import lpips_tf
 from lpips_tf import feature_cache, scores, training
@@ -24,29 +20,18 @@ def data():
     return taught.triplets(TRAINED + HELD_OUT)
 
 
-def judged(metric, data):
-    """How often a metric prefers what the teacher prefers, and the rank correlation with it."""
-    batches = [[x[i : i + 50] for x in data.images] for i in range(0, len(data.judge), 50)]
-    d0, d1 = np.concatenate(
-        [np.stack([numbers(d) for d in metric.distances(*batch)]) for batch in batches], axis=1
-    )
-    agrees = np.mean((d1 < d0) == (data.d1 < data.d0))
-    theirs = np.concatenate([data.d0, data.d1])
-    return agrees, stats.spearmanr(np.concatenate([d0, d1]), theirs).statistic
-
-
 @pytest.mark.parametrize("cached", [False, True])
 def test_recovers_the_teacher(data, cached, tmp_path):
     known, held_out = data.part(slice(TRAINED)), data.part(slice(TRAINED, None))
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(head_weights=None)
-    before = judged(metric, held_out)
+    _, *before = taught.compared(metric, held_out)
     kind = training.CachedRankingModel if cached else training.RankingModel
     model = kind(metric)
     model.compile(training.optimizer(RATE))
     model.fit(*inputs(metric, known, cached, tmp_path), batch_size=50, epochs=EPOCHS, verbose=0)
 
-    agrees, correlation = judged(metric, held_out)
+    _, agrees, correlation = taught.compared(metric, held_out)
     teacher = scores.two_afc_score(held_out.d0, held_out.d1, held_out.judge)
     assert 0.8 < teacher < 0.95  # people are noisy
     assert agrees >= 0.95 * teacher
@@ -59,8 +44,7 @@ def test_recovers_the_teacher(data, cached, tmp_path):
 def inputs(metric, data, cached, folder):
     if not cached:
         return data.images, data.judge
-    columns = dict(zip(("ref", "p0", "p1"), data.images, strict=True)) | {"judge": data.judge}
     path = folder / "features.npy"
-    list(feature_cache.write(path, metric, tf.data.Dataset.from_tensor_slices(columns)))
+    list(feature_cache.write(path, metric, data.dataset))
     records = feature_cache.read(path, metric)
     return records["differences"], records["judge"]

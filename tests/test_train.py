@@ -292,9 +292,9 @@ def epochs_of(batches, steps):
 
 @pytest.mark.parametrize("place", ["tree", "tfds", "cache"])
 def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, prepared, place):
-    def build(seed=0, whole=False):
+    def build(seed=0, replicas=1):
         tf.random.set_seed(1)
-        shuffling = Shuffling(batch_size=10, seed=seed, whole=whole)
+        shuffling = Shuffling(batch_size=10, seed=seed, replicas=replicas)
         if place == "cache":
             kind = [("differences", "f4", (2, 2, 3)), ("judge", "f4")]
             parts = [np.zeros(n, kind) for n in (33, 12)]
@@ -317,7 +317,7 @@ def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, prepared, 
     np.testing.assert_array_equal(again, third)
     (other,) = epochs_of(build(seed=1).epochs(2, 3), data.steps)
     assert (other != third).any()
-    data = build(whole=True)
+    data = build(replicas=2)
     assert (data.steps, [len(x[1]) for x in data.epochs(0, 1)]) == (4, [10] * 4)
 
 
@@ -547,9 +547,3 @@ def test_names_the_extra(train, tmp_path, monkeypatch):
     code, _, err = train(tmp_path / "run")
     assert code == 1
     assert 'train needs tensorboard, which is not installed: pip install "lpips-tf[train]"' in err
-
-
-def test_splits_to_train_on_are_those_of_bapps():
-    assert {split for split in tree.splits("2afc") if split.startswith("train")} == {
-        "train_traditional", "train_cnn", "train_mix"
-    }  # fmt: skip

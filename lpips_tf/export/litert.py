@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from lpips_tf.export.checks import check_exportable, quiet
+from lpips_tf.export.common import check_exportable, distance_graph, quiet, weights
 from lpips_tf.files import written_whole
 from lpips_tf.inputs import check_choice
 from lpips_tf.metric import LPIPS
@@ -46,14 +46,10 @@ def export_litert(
             f"Expected input_shape of at least {metric.least_side}x{metric.least_side} for "
             f"net={metric.net!r}. Received: {height}x{width}"
         )
-    specs = [tf.TensorSpec((1, height, width, 3), tf.float32, name=name) for name in ("in0", "in1")]
     module = tf.Module()
-    module.weights = [variable.value for variable in metric.variables]
-    module.call = tf.function(
-        lambda in0, in1: {"distance": metric(in0, in1)}, input_signature=specs, autograph=False
-    )
+    module.weights = weights(metric)
     with quiet():
-        function = module.call.get_concrete_function()
+        function = distance_graph(metric, 1, height, width).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
         if quantize is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import tensorflow as tf
-
-from lpips_tf.export.checks import check_exportable, described, quiet
+from lpips_tf.export.common import check_exportable, described, distance_graph, quiet
 from lpips_tf.files import written_whole
 from lpips_tf.metric import LPIPS
 
@@ -40,10 +38,8 @@ def export_onnx(metric: LPIPS, path: str | os.PathLike) -> None:
         raise ImportError(
             f'ONNX needs {error.name}, which is not installed: pip install "lpips-tf[onnx]"'
         ) from error
-    specs = [tf.TensorSpec((None, None, None, 3), tf.float32, name=name) for name in ("in0", "in1")]
-    function = tf.function(
-        lambda in0, in1: {"distance": metric(in0, in1)}, input_signature=specs, autograph=False
-    )
+    function = distance_graph(metric)
+    specs = function.input_signature
     with written_whole(Path(path)) as temporary:
         with quiet():
             model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)

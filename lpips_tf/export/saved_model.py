@@ -11,12 +11,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from lpips_tf.export import warmup as warmups
-from lpips_tf.export.checks import check_exportable
+from lpips_tf.export.common import check_exportable, distance_graph, weights
 from lpips_tf.files import folder_written_whole
 from lpips_tf.metric import LPIPS
 
 FLOATS = tf.TensorSpec((None, None, None, 3), tf.float32)
-BYTES = tf.TensorSpec((None, None, None, 3), tf.uint8)
 FILES = tf.TensorSpec((None,), tf.string)
 
 
@@ -62,48 +61,42 @@ def export_saved_model(
     if warmup:
         warmups.check_installed()
     with folder_written_whole(folder) as temporary:
-        exported, signatures = functions(metric)
-        tf.saved_model.save(exported, str(temporary), signatures=signatures)
+        signatures = _signatures(metric)
+        tf.saved_model.save(_Exported(metric), str(temporary), signatures=signatures)
         if warmup:
             warmups.write(temporary, metric, signatures)
     return folder
 
 
-def functions(metric: LPIPS) -> tuple[tf.Module, dict[str, Callable]]:
-    """What is saved: a module that is called like the metric, and the signatures."""
+class _Exported(tf.Module):
+    """What is called like the metric, with the weights that it and the signatures read."""
 
-    def distance(in0, in1):
-        return {"distance": metric(in0, in1)}
+    def __init__(self, metric: LPIPS):
+        super().__init__(name="lpips")
+        self.weights = weights(metric)
+        self._compute = lambda y_true, y_pred: metric(y_true, y_pred)  # not the Keras model itself
+
+    @tf.function(input_signature=[FLOATS, FLOATS], autograph=False)
+    def __call__(self, y_true, y_pred):
+        return self._compute(y_true, y_pred)
+
+
+def _signatures(metric: LPIPS) -> dict[str, Callable]:
+    def pair(files):
+        return metric(*(_decoded(content)[None] for content in files))[0]
 
     def of_files(in0, in1):
         result = tf.TensorSpec((None, None, 1) if metric.spatial else (), tf.float32)
-        return {"distance": tf.map_fn(_pair, (in0, in1), fn_output_signature=result)}
-
-    def _pair(files):
-        return metric(*(_decoded(content)[None] for content in files))[0]
+        return {"distance": tf.map_fn(pair, (in0, in1), fn_output_signature=result)}
 
     signatures = {
-        "serving_default": _graph(distance, FLOATS, FLOATS),
-        "uint8": _graph(distance, BYTES, BYTES),
+        "serving_default": distance_graph(metric),
+        "uint8": distance_graph(metric, dtype=tf.uint8),
         "encoded": _graph(of_files, FILES, FILES),
     }
     if not metric.spatial:
         signatures["embed"] = _graph(lambda image: {"embedding": metric.embed(image)}, FLOATS)
-    call = _graph(lambda y_true, y_pred: metric(y_true, y_pred), FLOATS, FLOATS)
-    return _Exported(call, [variable.value for variable in metric.variables]), signatures
-
-
-class _Exported(tf.Module):
-    """A function of TensorFlow, and the weights that it and the signatures read."""
-
-    def __init__(self, call: Callable, weights: list[tf.Variable]):
-        super().__init__(name="lpips")
-        self.weights = weights
-        self._call = call
-
-    @tf.function(input_signature=[FLOATS, FLOATS], autograph=False)
-    def __call__(self, y_true, y_pred):
-        return self._call(y_true, y_pred)
+    return signatures
 
 
 def _graph(function: Callable, *specs: tf.TensorSpec) -> Callable:

@@ -5,13 +5,11 @@ fast as later ones.
 from __future__ import annotations
 
 import importlib.util
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from lpips_tf.metric import LPIPS
 
@@ -52,14 +50,11 @@ def example(metric: LPIPS, signature: str) -> dict[str, np.ndarray]:
     if signature == "uint8":
         return {"in0": images[0], "in1": images[1]}
     if signature == "encoded":
-        files = [np.array([_png(image) for image in batch], object) for batch in images]
+        files = [
+            np.array([tf.io.encode_png(image).numpy() for image in batch], object)
+            for batch in images
+        ]
         return {"in0": files[0], "in1": files[1]}
     low, high = metric.value_range
     floats = (images / 255 * (high - low) + low).astype("float32")
     return {"image": floats[0]} if signature == "embed" else {"in0": floats[0], "in1": floats[1]}
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()

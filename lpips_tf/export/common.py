@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from lpips_tf.metric import LPIPS
 
@@ -19,6 +21,28 @@ def check_exportable(metric: LPIPS) -> None:
         )
     if metric.compute_dtype != "float32":
         raise ValueError(f"Expected a metric of float32. Received: dtype={metric.compute_dtype}")
+
+
+def distance_graph(
+    metric: LPIPS,
+    number: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    dtype: tf.DType = tf.float32,
+) -> Any:
+    """A `tf.function` of "in0" and "in1", batches of images of some shape, None being any, to
+    {"distance": …}.
+    """
+    shape = (number, height, width, 3)
+    specs = [tf.TensorSpec(shape, dtype, name=name) for name in ("in0", "in1")]
+    return tf.function(
+        lambda in0, in1: {"distance": metric(in0, in1)}, input_signature=specs, autograph=False
+    )
+
+
+def weights(metric: LPIPS) -> list[tf.Variable]:
+    """What a module has to hold so that its functions of a metric can be saved."""
+    return [variable.value for variable in metric.variables]
 
 
 def described(metric: LPIPS) -> dict[str, str]:
