@@ -1,19 +1,34 @@
-# Two commands set up a machine that has Python 3.11 or later: `make demo` and `make test`.
+# Two commands set up a machine that has Python 3.11 or later: `make demo` and `make test`. `make web` also needs npm.
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test
 # Most tests leave all cores but one idle.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
 PICTURES = examples/pictures
+WEB = build/web
+ONNXRUNTIME = ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 # JAX compiles each operation for each size; what one test has compiled another need not.
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo test test-backends lint clean
+.PHONY: demo web test test-backends lint clean
 
 # The distances of real pictures, from this checkout.
 demo: $(VENV)/installed
 	$(VENV)/bin/lpips-tf pair $(PICTURES)/reference.png $(foreach name,darkened noisy compressed blurred,$(PICTURES)/$(name).png)
+
+# The page examples/web with all that it loads: `python -m http.server -d build/web` serves it.
+web: $(WEB)/alex.onnx $(WEB)/alex-spatial.onnx $(WEB)/onnxruntime
+	cp examples/web/*.html examples/web/*.css examples/web/*.js $(PICTURES)/reference.png $(PICTURES)/noisy.png $(WEB)
+
+$(WEB)/alex.onnx $(WEB)/alex-spatial.onnx: $(wildcard lpips_tf/*.py lpips_tf/export/*.py) | $(VENV)/installed-onnx
+	mkdir -p $(WEB)
+	$(VENV)/bin/lpips-tf export onnx $@ $(if $(findstring spatial,$@),--spatial)
+
+$(WEB)/onnxruntime: examples/web/package-lock.json
+	npm ci --prefix examples/web --ignore-scripts --no-audit --no-fund --loglevel error
+	rm -rf $@ && mkdir -p $@
+	cp $(addprefix examples/web/node_modules/onnxruntime-web/dist/,$(ONNXRUNTIME)) $@
 
 # EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
 test: $(VENV)/installed-$(EXTRAS)
@@ -30,7 +45,7 @@ lint: $(VENV)/installed-lint
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) $(VENV)-backends build *.egg-info
+	rm -rf $(VENV) $(VENV)-backends build *.egg-info examples/web/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

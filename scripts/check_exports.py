@@ -1,6 +1,6 @@
 """Every export of every variant against the metric that it came from, on the test pictures.
 
-    python scripts/check_exports.py [--update BENCHMARKS.md]
+    python scripts/check_exports.py [--update]
 
 Takes about five minutes on two CPU cores, most of it for VGG16.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import sides
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from report import table, update
@@ -27,7 +26,8 @@ from report import table, update
 import lpips_tf
 from lpips_tf import export
 
-GOLDEN = Path(sides.__file__).parent.parent / "tests" / "golden" / "golden.npz"
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "golden.npz"
 
 
 def saved_model(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
@@ -67,32 +67,43 @@ def mebibytes(path: Path) -> float:
     return sum(file.stat().st_size for file in files) / 2**20
 
 
-def row(net: str, version: str, heads: bool, pictures) -> list[str]:
+def measured(net: str, version: str, heads: bool, pictures) -> dict[str, str]:
+    """What the columns of the table say of a variant."""
     metric = lpips_tf.LPIPS(net, version, lpips=heads)
     in0, in1 = (batch / np.float32(127.5) - 1 for batch in pictures)
     expected = metric(in0, in1).numpy()
     weights = sum(int(np.prod(v.shape)) for v in metric.variables) * 4 / 2**20
-    cells = [f"{net}, {version}{'' if heads else ', no heads'}", f"{weights:.1f}"]
-    for convert in FORMATS.values():
+    cells = {
+        "": f"{net}, {version}{'' if heads else ', no heads'}",
+        "weights": f"{weights:.1f} MiB",
+    }
+    for name, convert in FORMATS.items():
         with tempfile.TemporaryDirectory() as folder:
             found, path = convert(metric, Path(folder), in0, in1)
-            cells.append(f"{np.abs(found - expected).max():.1e}, {mebibytes(path):.1f}")
+            cells[name] = f"{np.abs(found - expected).max():.1e}, {mebibytes(path):.1f} MiB"
     return cells
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
+    parser.add_argument(
+        "--update", action="store_true", help="replace the tables in BENCHMARKS.md and README.md"
+    )
     arguments = parser.parse_args()
     with np.load(GOLDEN, allow_pickle=False) as file:
         pictures = file["small0"], file["small1"]
     variants = itertools.product(("alex", "vgg"), ("0.1", "0.0"), (True, False))
-    rows = [row(*variant, pictures) for variant in variants]
-    header = ["", "weights (MiB)", *(f"{name}: largest error, MiB" for name in FORMATS)]
-    found = table(header, rows)
+    rows = [measured(*variant, pictures) for variant in variants]
+    found = table(list(rows[0]), [list(row.values()) for row in rows])
     print(found)
     if arguments.update:
-        update(arguments.update, "exports", found)
+        update(ROOT / "BENCHMARKS.md", "exports", found)
+        usual = [row for row in rows if row[""].endswith(" 0.1")]
+        names = ["", *(name for name in FORMATS if name.startswith("LiteRT"))]
+        short = table(names, [[row[name] for name in names] for row in usual])
+        header = "The largest error on six pairs of distances up to "
+        largest = max(lpips_tf.LPIPS(net)(*pictures).numpy().max() for net in ("alex", "vgg"))
+        update(ROOT / "README.md", "litert", f"{header}{largest:.2f}, and the size:\n\n{short}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def rest_server(service):
     """Its port."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802, http.server's name
+        def do_POST(self):
             model = self.path.removeprefix("/v1/models/").removesuffix(":predict")
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             signature = service.signatures[body.get("signature_name", "serving_default")]

@@ -179,11 +179,13 @@ def test_bad_images_fail_their_request_only(saved, photos):
     metric, folder = saved()
     loaded = tf.saved_model.load(str(folder)).signatures
     rng = random.Random(0)
-    expected = {side: metric(*(batch[:, :side] for batch in photos)).numpy() for side in (40, 64)}
+    sides, kinds = (40, 64), ("uint8", "encoded", "serving_default", "embed")
+    expected = {side: metric(*(batch[:, :side] for batch in photos)).numpy() for side in sides}
+    embedded = {side: metric.embed(photos[0][:, :side]).numpy() for side in sides}
     failed, wrong, lock = [], [], threading.Lock()
 
     def request(i):
-        side, kind = rng.choice((40, 64)), rng.choice(("uint8", "encoded", "serving_default"))
+        side, kind = rng.choice(sides), rng.choice(kinds)
         images = [batch[:, :side] for batch in photos]
         bad = i % 20 == 0
         if kind == "encoded":
@@ -194,13 +196,16 @@ def test_bad_images_fail_their_request_only(saved, photos):
             inputs = [images[0], images[1][:, :30] if bad else images[1]]
         else:
             inputs = [in_range(x[:, : 20 if bad else side]) for x in images]
+        names = ("image",) if kind == "embed" else ("in0", "in1")
+        inputs = {name: tf.constant(x) for name, x in zip(names, inputs, strict=False)}
         try:
-            found = loaded[kind](in0=tf.constant(inputs[0]), in1=tf.constant(inputs[1]))
+            (found,) = loaded[kind](**inputs).values()
         except tf.errors.InvalidArgumentError:
             with lock:
                 failed.append(i)
             return
-        if not np.allclose(found["distance"].numpy(), expected[side], atol=2e-6, rtol=1e-5):
+        right = (embedded if kind == "embed" else expected)[side]
+        if not np.allclose(found.numpy(), right, atol=2e-6, rtol=1e-5):
             wrong.append(i)
 
     with ThreadPoolExecutor(8) as pool:

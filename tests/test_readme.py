@@ -22,7 +22,8 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
     "make demo", "make test", "make test EXTRAS=test,parity,tfds", "make test-backends",
-    "make lint",
+    "make lint", "make web",
+    "python -m http.server -d build/web", # tests/test_web.py serves it so
     "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
     "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
 }  # fmt: skip

@@ -1,0 +1,43 @@
+// LPIPS by a worker, so that the page stays responsive while the network runs.
+
+const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const waiting = new Map();
+let requests = 0;
+
+worker.onmessage = ({ data: { request, error, answer } }) => {
+  const { resolve, reject } = waiting.get(request);
+  waiting.delete(request);
+  if (error) reject(new Error(error));
+  else resolve(answer);
+};
+worker.onerror = (event) => {
+  event.preventDefault();
+  for (const { reject } of waiting.values()) reject(new Error(event.message || "it did not load"));
+  waiting.clear();
+};
+
+function ask(network, reference, image) {
+  const request = requests++;
+  worker.postMessage({ request, network, reference, image });
+  return new Promise((resolve, reject) => waiting.set(request, { resolve, reject }));
+}
+
+/**
+ * LPIPS of two pictures of one size.
+ * @param {ImageData} reference
+ * @param {ImageData} image
+ * @returns {Promise<number>}
+ */
+export async function distance(reference, image) {
+  return (await ask("alex.onnx", reference, image))[0];
+}
+
+/**
+ * Where it comes from: a value for each pixel, row by row, whose mean is about the distance.
+ * @param {ImageData} reference
+ * @param {ImageData} image
+ * @returns {Promise<Float32Array>}
+ */
+export function differences(reference, image) {
+  return ask("alex-spatial.onnx", reference, image);
+}

@@ -1,0 +1,161 @@
+// The page: two pictures in, a number and a heat map out.
+
+import { draw } from "./heatmap.js";
+import { differences, distance } from "./metric.js";
+import { read } from "./picture.js";
+
+const LEAST_SIDE = 31; // of AlexNet
+const EXAMPLES = { reference: "reference.png", image: "noisy.png" };
+
+const find = (id) => document.getElementById(id);
+const slots = ["reference", "image"].map((id) => {
+  const input = find(id);
+  return { id, input, card: input.closest("label"), turn: 0, taken: false, picture: null };
+});
+let comparison = 0;
+
+function tell(id, text) {
+  find(id).textContent = text;
+}
+
+function show(slot, picture) {
+  slot.picture = picture;
+  const preview = slot.card.querySelector("canvas");
+  [preview.width, preview.height] = [picture.canvas.width, picture.canvas.height];
+  preview.getContext("2d").drawImage(picture.canvas, 0, 0);
+  preview.setAttribute("aria-label", picture.name);
+  preview.hidden = false;
+  const { width, height } = picture.pixels;
+  slot.card.querySelector(".hint").textContent = `${picture.name}, ${width} × ${height}`;
+}
+
+/** Puts files into slots, the others staying as they are; tells of those that are no pictures. */
+async function take(files, into) {
+  tell("message", "");
+  find("result").hidden = true;
+  for (const slot of into) slot.taken = true;
+  const turns = into.map((slot) => (slot.turn += 1));
+  try {
+    const pictures = await Promise.all(files.map(read));
+    pictures.forEach((picture, i) => {
+      if (into[i].turn === turns[i]) show(into[i], picture); // or a later file took its place
+    });
+    await answer();
+  } catch (error) {
+    for (const slot of into) slot.taken = Boolean(slot.picture);
+    tell("message", error.message);
+    tell("status", "");
+  }
+}
+
+async function answer() {
+  const mine = ++comparison; // what was asked before no longer counts
+  const [reference, image] = slots.map((slot) => slot.picture?.pixels);
+  if (!reference || !image) return tell("status", "One more picture.");
+  check(reference, image);
+  try {
+    tell("status", "Comparing …");
+    const value = await distance(reference, image);
+    if (mine !== comparison) return;
+    showDistance(value);
+    tell("status", "Looking where they differ …");
+    const values = await differences(reference, image);
+    if (mine !== comparison) return;
+    showHeatmap(values, slots[1].picture.canvas);
+    tell("status", "");
+  } catch (error) {
+    if (mine === comparison) throw new Error(`Cannot compare them: ${error.message}.`);
+  }
+}
+
+function showDistance(value) {
+  tell("distance", value.toFixed(4));
+  find("where").hidden = true;
+  find("result").hidden = false;
+}
+
+function showHeatmap(values, canvas) {
+  const largest = values.reduce((a, b) => Math.max(a, b), 0);
+  drawGrey(find("under"), canvas);
+  draw(find("heatmap"), values, canvas.width, canvas.height, largest);
+  find("heatmap").setAttribute("aria-label", `Where they differ: from 0 to ${largest.toFixed(2)}`);
+  draw(find("scale"), Array.from({ length: 256 }, (_, i) => i / 255), 256, 1, 1);
+  tell("largest", largest.toFixed(2));
+  find("where").hidden = false;
+}
+
+function check(a, b) {
+  if (a.width !== b.width || a.height !== b.height) {
+    throw new Error(
+      "Expected two pictures of one size. Received: " +
+        `${a.width} × ${a.height} and ${b.width} × ${b.height}`,
+    );
+  }
+  if (Math.min(a.width, a.height) < LEAST_SIDE) {
+    throw new Error(
+      `Expected at least ${LEAST_SIDE} pixels on each side. Received: ${a.width} × ${a.height}`,
+    );
+  }
+}
+
+function drawGrey(canvas, source) {
+  [canvas.width, canvas.height] = [source.width, source.height];
+  const context = canvas.getContext("2d");
+  context.filter = "grayscale(1)";
+  context.drawImage(source, 0, 0);
+}
+
+/** A file dropped on a card goes there, one dropped beside them into the first empty one. */
+function placesFor(count, target) {
+  const at = slots.findIndex((slot) => slot.card.contains(target));
+  if (count === 2) return slots;
+  if (at >= 0) return [slots[at]];
+  return [slots.find((slot) => !slot.taken) ?? slots[1]];
+}
+
+function onDrop(event) {
+  event.preventDefault();
+  mark(null);
+  const files = [...event.dataTransfer.files];
+  if (files.length === 1 || files.length === 2) take(files, placesFor(files.length, event.target));
+  else tell("message", `Expected one or two files. Received: ${files.length}`);
+}
+
+function mark(target) {
+  for (const { card } of slots) card.classList.toggle("over", card.contains(target));
+}
+
+async function onExample() {
+  try {
+    take(await Promise.all(slots.map(({ id }) => fetchFile(EXAMPLES[id]))), slots);
+  } catch (error) {
+    tell("message", error.message);
+  }
+}
+
+async function fetchFile(name) {
+  const response = await fetch(name).catch((error) => ({ statusText: error.message }));
+  if (!response.ok) throw new Error(`Cannot load ${name}: ${response.statusText}`);
+  return new File([await response.blob()], name);
+}
+
+function setOpacity() {
+  find("heatmap").style.opacity = find("opacity").value / 100;
+}
+
+for (const slot of slots) {
+  slot.input.addEventListener("change", () => {
+    take([...slot.input.files], [slot]);
+    slot.input.value = ""; // so that choosing the same file again reads it again
+  });
+}
+document.addEventListener("dragover", (event) => {
+  event.preventDefault(); // or the browser would open the file
+  mark(event.target);
+});
+document.addEventListener("dragleave", (event) => event.relatedTarget || mark(null));
+document.addEventListener("drop", onDrop);
+find("example").addEventListener("click", onExample);
+find("opacity").addEventListener("input", setOpacity);
+setOpacity();
+tell("status", "");
