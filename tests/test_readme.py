@@ -1,7 +1,7 @@
 """Every snippet and command of the README runs, and prints what the README says."""
 
-import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from conftest import ROOT
 from made_bapps import write_photographs
 
 import lpips_tf.export
+from lpips_tf_cli import main
 from tfds_bapps import tree
 from weights_conversion.checkpoints import HEAD_CHANNELS
 
@@ -77,19 +78,34 @@ def test_python(workplace, capsys):
     assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
 
 
-def test_commands(workplace):
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "LPIPS_TF_HOME": str(workplace / "home")}
+def printed_by(command, run_program):
+    """What a command line prints. Ours run in this process, which has loaded TensorFlow."""
+    program, *arguments = shlex.split(command)
+    if program != "lpips-tf":
+        assert program == "python"
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+    output = arguments.pop() if ">" in arguments else None
+    if output:
+        assert arguments.pop() == ">"
+    code, printed, _ = run_program(main.main, *arguments)
+    assert code == 0
+    if output:
+        Path(output).write_text(printed)
+    return "" if output else printed
+
+
+def test_commands(workplace, run_program, monkeypatch):
+    monkeypatch.setenv("LPIPS_TF_HOME", str(workplace / "home"))
     commands = 0
     for language, text in BLOCKS:
         if language != "console":
             continue
         for call in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, expected = call.split("\n", 1)
-            done = subprocess.run(
-                command, shell=True, env=environment, capture_output=True, text=True, check=True
-            )
-            printed = done.stdout
+            printed = printed_by(command, run_program)
             if "weights_conversion" in command:  # what it says of PyTorch depends on the machine
                 printed = printed.splitlines(keepends=True)[-1]
             if "lpips-tf train" in command:  # on other data
