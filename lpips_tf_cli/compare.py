@@ -15,11 +15,12 @@ from typing import Annotated
 import typer
 
 from lpips_tf_cli import results
-from lpips_tf_cli.options import Baseline, Net, Output, Version
+from lpips_tf_cli.options import Baseline, Net, Output, Report, Version
 from lpips_tf_cli.program import printable
 from lpips_tf_cli.startup import load_metric
 
 MOST_NAMED = 10  # of the files that have no partner
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def pair(
@@ -36,12 +37,30 @@ def pair(
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON: reference, image and distance of each.")
     ] = False,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Also draw where the images differ (.png, .pdf or .svg).",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="With --heatmap: also what each layer adds.")
+    ] = False,
 ):
     """Prints the distance of each image from a reference of the same size."""
-    metric = load_metric(net, version, baseline)
-    from lpips_tf_cli import work
+    if layers and heatmap is None:
+        raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
+    results.check_output(heatmap, PICTURES, "--heatmap")
+    with results.whole_file(heatmap) as picture:
+        metric = load_metric(net, version, baseline)
+        from lpips_tf_cli import heatmaps, work
 
-    distances = work.pair_distances(metric, [(reference, image) for image in images])
+        distances = work.pair_distances(metric, [(reference, image) for image in images])
+        if picture is not None:
+            spatial = load_metric(net, version, baseline, spatial=True)
+            heatmaps.save(picture, *heatmaps.of_files(metric, spatial, reference, images), layers)
     if json:
         rows = [(str(reference), str(image), d) for image, d in zip(images, distances, strict=True)]
         results.write_json(sys.stdout, ("reference", "image", "distance"), rows)
@@ -56,6 +75,7 @@ def dirs(
         Path, typer.Argument(help="A folder of images with the same names.", show_default=False)
     ],
     output: Output = None,
+    report: Report = None,
     net: Net = "alex",
     version: Version = "0.1",
     baseline: Baseline = False,
@@ -64,7 +84,8 @@ def dirs(
     standard error.
     """
     results.check_output(output)
-    with results.output_file(output) as write:
+    results.check_output(report, (".html",), "--report")
+    with results.output_file(output) as write, results.whole_file(report) as page:
         metric = load_metric(net, version, baseline)
         from lpips_tf_cli import work
 
@@ -78,6 +99,12 @@ def dirs(
             metric, [(dir0 / name, dir1 / name) for name in names.common]
         )
         write(("name", "distance"), zip(names.common, distances, strict=True))
+        if page is not None:
+            from lpips_tf_cli import pages, reports
+
+            spatial = load_metric(net, version, baseline, spatial=True)
+            shown = reports.of_folders(metric, spatial, (dir0, dir1), names, distances)
+            pages.write(page, shown)
     if output is None:
         for name, distance in zip(names.common, distances, strict=True):
             print(f"{printable(name)}: {distance:.3f}")

@@ -20,6 +20,7 @@ from lpips_tf_cli.options import (
     DataDir,
     HeadWeights,
     Net,
+    Report,
     Version,
     check_one_place,
     checked_datasets,
@@ -64,13 +65,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    report: Report = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ):
     """Scores a metric by how well it agrees with people on the BAPPS data set."""
     _check_model(context, model)
     check_one_place(bapps_dir, data_dir)
     results.check_output(save_distances, (".csv",), "--save-distances")
-    with results.output_file(save_distances) as write:
+    results.check_output(report, (".html",), "--report")
+    with results.output_file(save_distances) as write, results.whole_file(report) as page:
         with extra("evaluate", "bapps"):
             import scipy  # noqa: F401
 
@@ -83,18 +86,28 @@ def evaluate(
             metric = judging.build(model, net, version, colorspace, *weights)
             scored = [judging.score(metric, source, batch_size) for source in sources]
         found = [result for result, _ in scored]
+        mean = judging.mean(found)
         if save_distances is not None:
             columns = [name for name in scored[0][1] if name != "id"]
             write(("id", *columns), _rows(scored, columns))
-    mean = judging.mean(found)
-    if json:
         network = {"net": net, "version": version}
         described = network if model in ("lpips", "baseline") else {"colorspace": colorspace}
-        report: dict[str, Any] = {"mode": mode, "model": model, **described}
-        report |= {"datasets": [_as_json(result) for result in found], "mean": mean}
-        print(json_module.dumps(report, indent=2))
+        described = {"model": model, **described}
+        if page is not None:
+            from lpips_tf_cli import judged_reports, pages
+
+            spatial: Any = None
+            if model not in judging.BASELINES:
+                spatial = judging.build(model, net, version, colorspace, *weights, spatial=True)
+            table = _table(found, mean)
+            shown = list(described.items())
+            pages.write(page, judged_reports.page(spatial, shown, sources, scored, table))
+    if json:
+        answer: dict[str, Any] = {"mode": mode, **described}
+        answer |= {"datasets": [_as_json(result) for result in found], "mean": mean}
+        print(json_module.dumps(answer, indent=2))
     else:
-        _print_table(found, mean)
+        _print_table(_table(found, mean))
 
 
 def _check_model(context: typer.Context, model: str) -> None:
@@ -129,17 +142,26 @@ def _as_json(result) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
 
 
-def _print_table(found: list, mean: float) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("dataset", no_wrap=True)
-    for name in ("score", "95% interval", "count", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(found: list, mean: float) -> list[tuple[str, ...]]:
+    """The results as text, the header first."""
+    rows: list[tuple[str, ...]] = [("dataset", "score", "95% interval", "count", "seconds")]
     for result in found:
         interval = f"{100 * result.low:.1f} – {100 * result.high:.1f}"
         if math.isnan(result.low):
             interval = "–"
         figures = (f"{100 * result.score:.1f}%", interval, str(result.count))
-        table.add_row(result.dataset, *figures, f"{result.seconds:.1f}")
+        rows.append((result.dataset, *figures, f"{result.seconds:.1f}"))
     if len(found) > 1:
-        table.add_row("mean", f"{100 * mean:.1f}%")
+        rows.append(("mean", f"{100 * mean:.1f}%", "", "", ""))
+    return rows
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    first, *others = rows[0]
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*row)
     Console().print(table)

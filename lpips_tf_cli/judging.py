@@ -15,6 +15,8 @@ from lpips_tf_cli import work
 from lpips_tf_cli.sources import Source, explaining
 from lpips_tf_cli.startup import load_metric
 
+BASELINES = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -35,12 +37,14 @@ def build(
     colorspace: str,
     head_weights: Path | None,
     backbone_weights: Path | None,
+    spatial: bool = False,
 ) -> Callable:
-    """The metric that the command's options describe."""
-    if model in ("l2", "dssim"):
-        kind = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}[model]
-        return kind(colorspace)
-    return load_metric(net, version, model == "baseline", head_weights, backbone_weights)
+    """The metric that the command's options describe; of a network also the one that gives maps."""
+    if model in BASELINES:
+        return BASELINES[model](colorspace)
+    return load_metric(
+        net, version, model == "baseline", head_weights, backbone_weights, spatial=spatial
+    )
 
 
 def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, evaluation.Columns]:

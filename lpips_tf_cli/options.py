@@ -21,6 +21,12 @@ Output = Annotated[
         "--output", "-o", help="Write the distances to this .csv or .json file.", show_default=False
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html", help="Write a page of figures and pictures.", show_default=False
+    ),
+]
 HeadWeights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),

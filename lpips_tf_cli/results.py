@@ -28,26 +28,38 @@ def check_output(
 
 
 @contextlib.contextmanager
-def output_file(path: Path | None) -> Iterator[Write]:
-    """Yields a function that writes a table, its column names and rows, to `path`; for None it does
-    nothing.
+def whole_file(path: Path | None) -> Iterator[Path | None]:
+    """Yields a temporary path, which becomes `path` when the block ends, or not at all; for None
+    it yields None.
 
-    The file appears whole when the block ends, or not at all. One that cannot be written raises
-    OSError at once, before the work in the block is done for nothing.
+    A file that cannot be written raises OSError at once, before the work in the block is done for
+    nothing.
     """
     if path is None:
-        yield lambda names, rows: None
+        yield None
         return
     with quietly():
         from lpips_tf.files import written_whole
 
     with written_whole(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def output_file(path: Path | None) -> Iterator[Write]:
+    """Yields a function that writes a table, its column names and rows, to `path`, as `whole_file`;
+    for None it does nothing.
+    """
+    with whole_file(path) as temporary:
 
         def write(names, rows):
+            if temporary is None:
+                return
             with temporary.open(
                 "w", newline="", encoding="utf-8", errors="surrogateescape"
             ) as file:
-                (write_json if path.suffix.lower() == ".json" else write_csv)(file, names, rows)
+                json = temporary.suffix.lower() == ".json"
+                (write_json if json else write_csv)(file, names, rows)
 
         yield write
 

@@ -13,6 +13,11 @@ import pytest
 
 import lpips_tf
 
+try:
+    import browser
+except ModuleNotFoundError:  # Playwright, where only the numbers are tested
+    browser = None
+
 ROOT = Path(__file__).parent.parent
 # torchvision's SqueezeNet may lie beside the repository; it is not part of it.
 SQUEEZENET = ROOT.parent / "shared" / "data" / "squeezenet1_1-features.pth"
@@ -52,6 +57,47 @@ def golden():
 def photos(golden):
     """Six pairs of 64x64 pictures, uint8; the last pair is identical."""
     return golden["small0"], golden["small1"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if browser.EXECUTABLE is None and "CI" not in os.environ:
+        pytest.skip("needs Chromium")
+    with browser.chromium() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def open_page(chromium):
+    """`open_page(address, **options)`: a page, which must not complain to the console nor ask for
+    anything elsewhere. What it complains of is in its `complaints`.
+    """
+    complaints, contexts = [], []
+
+    def open_(address, **options):
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("request", lambda r: r.url.startswith((address, "data:", "blob:"))
+                or complaints.append(r.url))  # fmt: skip
+        page.goto(address)
+        page.complaints = complaints
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def assert_accessible(page):
+    """By the rules of axe-core: labels, alternative texts, roles, contrast."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.fixture

@@ -7,30 +7,18 @@ import shutil
 import matplotlib
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, assert_accessible, browser
 from PIL import Image
 
 import lpips_tf
 from lpips_tf import images
 from lpips_tf_cli import main
 
-browser = pytest.importorskip("browser")
 SOURCE, BUILT = ROOT / "examples" / "web", ROOT / "build" / "web"
 PICTURES = ROOT / "examples" / "pictures"
-MISSING = [
-    name
-    for name, there in (("Chromium", browser.EXECUTABLE), ("`make web`", BUILT.is_dir()))
-    if not there
-]
 pytestmark = pytest.mark.skipif(
-    bool(MISSING) and "CI" not in os.environ, reason=f"needs {' and '.join(MISSING)}"
+    not BUILT.is_dir() and "CI" not in os.environ, reason="needs `make web`"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
-        yield chromium
 
 
 @pytest.fixture
@@ -39,19 +27,9 @@ def folder():
 
 
 @pytest.fixture
-def page(chromium, folder):
-    """The page, which must not complain to the console nor ask for anything elsewhere."""
-    complaints = []
+def page(open_page, folder):
     with browser.serving(folder) as address:
-        page = chromium.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: r.url.startswith(address) or complaints.append(r.url))
-        page.goto(address)
-        page.complaints = complaints
-        yield page
-        page.close()
-    assert complaints == []
+        yield open_page(address)
 
 
 @pytest.fixture
@@ -105,6 +83,14 @@ def test_dropped_pictures(page, run_program):
     expected = matplotlib.colormaps["magma"](values / values.max(), bytes=True)[..., :3]
     assert np.abs(found - expected.astype(int)).max() <= 4  # it goes straight between 17 colours
     assert page.text_content("#largest") == f"{values.max():.2f}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_is_accessible(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.click("#example")
+    shown(page)
+    assert_accessible(page)
 
 
 def test_a_text_file(page, tmp_path):
