@@ -53,9 +53,7 @@ def report(run_program, folders, tmp_path):
 
 def table(page):
     """The names and values of the rows, as they are in the file."""
-    rows = re.findall(
-        r'<tr role="row"><td role="cell" class="name">(.*?)</td>(.*?)</tr>', page, re.S
-    )
+    row = re.compile(r'<td role="cell" class="name">(.*?)</td>(.*?)</tr>', re.DOTALL)
     return [
         (html.unescape(name), [float(x) for x in re.findall(r'data-value="(.*?)"', rest)])
         for name, rest in row.findall(page)
