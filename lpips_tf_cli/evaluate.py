@@ -90,17 +90,15 @@ def evaluate(
         if save_distances is not None:
             columns = [name for name in scored[0][1] if name != "id"]
             write(("id", *columns), _rows(scored, columns))
-        network = {"net": net, "version": version}
-        described = network if model in ("lpips", "baseline") else {"colorspace": colorspace}
-        described = {"model": model, **described}
+        described = _described(model, net, version, colorspace)
         if page is not None:
             from lpips_tf_cli import judged_reports, pages
 
             spatial: Any = None
             if model not in judging.BASELINES:
                 spatial = judging.build(model, net, version, colorspace, *weights, spatial=True)
+            shown = [*described.items(), *_files(head_weights, backbone_weights)]
             table = _table(found, mean)
-            shown = list(described.items())
             pages.write(page, judged_reports.page(spatial, shown, sources, scored, table))
     if json:
         answer: dict[str, Any] = {"mode": mode, **described}
@@ -126,6 +124,19 @@ def _check_model(context: typer.Context, model: str) -> None:
                 f"Expected --model {' or '.join(models)} with it. Received: {model}",
                 param_hint=f"--{name.replace('_', '-')}",
             )
+
+
+def _described(model: str, net: str, version: str, colorspace: str) -> dict[str, str]:
+    """Which metric it is, in the options' words."""
+    if model in ("lpips", "baseline"):
+        return {"model": model, "net": net, "version": version}
+    return {"model": model, "colorspace": colorspace}
+
+
+def _files(head_weights: Path | None, backbone_weights: Path | None) -> list[tuple[str, str]]:
+    """The weight files that were given, by what they are."""
+    given = {"heads": head_weights, "network": backbone_weights}
+    return [(name, str(path)) for name, path in given.items() if path is not None]
 
 
 def _rows(scored: list[tuple[Any, dict]], names: list[str]) -> Iterator[tuple]:
