@@ -73,8 +73,17 @@ def folder_written_whole(path: str | os.PathLike) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
+            _remove_empty(path.parent, made)
         raise
+
+
+def _remove_empty(inner: Path, outer: Path) -> None:
+    """Removes folders from an inner to an outer one, as far as nobody has put anything there."""
+    with contextlib.suppress(OSError):
+        for folder in (inner, *inner.parents):
+            folder.rmdir()
+            if folder == outer:
+                return
 
 
 def _first_missing(folder: Path) -> Path | None:

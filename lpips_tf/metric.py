@@ -241,6 +241,8 @@ class LPIPS(keras.Model):
                     "Expected heads without negative weights, or there is no embedding. "
                     f"Received: {head.name} down to {kernel.min()}"
                 )
+        if not runs_eagerly(images):
+            (images,) = checked_in_graph(images, least_side=self.least_side)
         return self._compiled_embedding(ops.convert_to_tensor(images))
 
     def normalized_features(self, *images):

@@ -218,6 +218,14 @@ def test_bad_images_fail_their_request_only(saved, photos):
     assert memory[-1] < memory[1] + 50, memory
 
 
+@pytest.mark.parametrize("side", [1, 20, 22, 30])
+def test_images_too_small_to_embed(saved, side):
+    """Some of these sizes would end the process in TensorFlow's kernels."""
+    signatures = tf.saved_model.load(str(saved()[1])).signatures
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at least 31x31"):
+        signatures["embed"](image=tf.zeros((1, side, side, 3)))
+
+
 def resident_mib():
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith("VmRSS"))

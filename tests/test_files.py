@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from lpips_tf.files import written_whole
+from lpips_tf.files import folder_written_whole, written_whole
 
 
 def test_written_when_the_block_ends(tmp_path):
@@ -45,3 +45,17 @@ def test_a_folder_or_a_missing_one(tmp_path):
         written_whole(tmp_path / "no" / "x"),
     ):
         pass
+
+
+def test_a_failing_folder_leaves_what_others_wrote_beside_it(tmp_path):
+    folder = tmp_path / "new" / "models" / "1"
+    with pytest.raises(ZeroDivisionError), folder_written_whole(folder):
+        (folder.parent / "2").mkdir()
+        raise ZeroDivisionError
+    assert [path.name for path in folder.parent.iterdir()] == ["2"]
+    (folder.parent / "2").rmdir()
+    folder.parent.rmdir()
+    folder.parent.parent.rmdir()
+    with pytest.raises(ZeroDivisionError), folder_written_whole(folder):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []

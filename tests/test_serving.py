@@ -49,7 +49,7 @@ def test_grpc(service, capsys, monkeypatch):
     assert len(client.split("\n\n")[1].splitlines()) <= 10
     with stand_in_serving.grpc_server(service) as port:
         assert "localhost:8500" in client
-        exec(client.replace("localhost:8500", f"127.0.0.1:{port}"), {"tf": tf})
+        exec(client.replace("localhost:8500", f"127.0.0.1:{port}"), {})
     (printed,) = re.findall(r"\d\.\d+", capsys.readouterr().out)
     (shown,) = re.findall(r"# \[(.*)\]", client)
     assert float(printed) == pytest.approx(float(shown), rel=1e-5, abs=2e-6)
