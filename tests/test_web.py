@@ -149,3 +149,16 @@ class TestWithoutTheNetworks:
         page.click("#example")
         assert "Cannot compare them: failed to load" in message(page)
         page.complaints.clear()  # Chromium tells the console of what it did not find
+
+
+class TestWithoutTheRuntime:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        shutil.copytree(BUILT, tmp_path / "web", ignore=shutil.ignore_patterns("onnxruntime"))
+        return tmp_path / "web"
+
+    def test_says_so_each_time(self, page):
+        for _ in range(2):
+            page.click("#example")
+            assert "Cannot compare them: the worker did not load" in message(page)
+        page.complaints.clear()

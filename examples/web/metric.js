@@ -3,6 +3,7 @@
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
 let requests = 0;
+let failure = null; // of the worker as a whole
 
 worker.onmessage = ({ data: { request, error, answer } }) => {
   const { resolve, reject } = waiting.get(request);
@@ -12,11 +13,13 @@ worker.onmessage = ({ data: { request, error, answer } }) => {
 };
 worker.onerror = (event) => {
   event.preventDefault();
-  for (const { reject } of waiting.values()) reject(new Error(event.message || "it did not load"));
+  failure = new Error(event.message || "the worker did not load");
+  for (const { reject } of waiting.values()) reject(failure);
   waiting.clear();
 };
 
 function ask(network, reference, image) {
+  if (failure) return Promise.reject(failure);
   const request = requests++;
   worker.postMessage({ request, network, reference, image });
   return new Promise((resolve, reject) => waiting.set(request, { resolve, reject }));

@@ -33,6 +33,7 @@ function show(slot, picture) {
 async function take(files, into) {
   tell("message", "");
   find("result").hidden = true;
+  comparison++; // what was asked before no longer counts
   for (const slot of into) slot.taken = true;
   const turns = into.map((slot) => (slot.turn += 1));
   try {
@@ -42,6 +43,7 @@ async function take(files, into) {
     });
     await answer();
   } catch (error) {
+    if (into.every((slot, i) => slot.turn !== turns[i])) return; // later files took their places
     for (const slot of into) slot.taken = Boolean(slot.picture);
     tell("message", error.message);
     tell("status", "");
@@ -49,7 +51,7 @@ async function take(files, into) {
 }
 
 async function answer() {
-  const mine = ++comparison; // what was asked before no longer counts
+  const mine = ++comparison;
   const [reference, image] = slots.map((slot) => slot.picture?.pixels);
   if (!reference || !image) return tell("status", "One more picture.");
   check(reference, image);
@@ -69,6 +71,7 @@ async function answer() {
 }
 
 function showDistance(value) {
+  tell("message", "");
   tell("distance", value.toFixed(4));
   find("where").hidden = true;
   find("result").hidden = false;
