@@ -6,17 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 import lpips_tf
 from lpips_tf import images
-from lpips_tf_cli import heatmaps, pages, work
+from lpips_tf_cli import heatmaps, pages, results, work
 from lpips_tf_cli.pages import Picture, Row, Value
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MOST_PICTURED = 2000  # rows with pictures
 BYTES = 50_000_000  # of all pictures of a page
@@ -41,12 +39,10 @@ def described(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
 
 def figures(distances: Sequence[float]) -> list[tuple[str, str]]:
     """What distances sum up to."""
-    count = len(distances)
-    error = np.std(distances) / count**0.5
     middle, high = np.percentile(distances, (50, 95))
     return [
-        ("pairs", f"{count:,}"),
-        ("mean ± standard error", f"{np.mean(distances):.5f} ± {error:.5f}"),
+        ("pairs", f"{len(distances):,}"),
+        ("mean ± standard error", results.mean_and_error(distances)),
         ("median", f"{middle:.5f}"),
         ("95th percentile", f"{high:.5f}"),
         ("largest", f"{max(distances):.5f}"),
@@ -123,8 +119,6 @@ def with_pictures(
 
 
 def _as_pictures(named: Iterable[tuple[str, np.ndarray]]) -> list[tuple[str, Image.Image]]:
-    from PIL import Image
-
     return [(caption, Image.fromarray(image)) for caption, image in named]
 
 

@@ -79,10 +79,15 @@ def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> 
     file.write("\n]\n")
 
 
-def summary(distances: Sequence[float]) -> str:
+def mean_and_error(distances: Sequence[float]) -> str:
     """The mean and its standard error, as the official `lpips_1dir_allpairs.py` computes it."""
     import numpy as np
 
     error = np.std(distances) / len(distances) ** 0.5
+    return f"{np.mean(distances):.5f} ± {error:.5f}"
+
+
+def summary(distances: Sequence[float]) -> str:
+    """The line that sums up distances."""
     pairs = f"{len(distances)} pair{'s' if len(distances) > 1 else ''}"
-    return f"mean: {np.mean(distances):.5f} ± {error:.5f} ({pairs})"
+    return f"mean: {mean_and_error(distances)} ({pairs})"

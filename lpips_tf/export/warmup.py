@@ -14,7 +14,7 @@ import tensorflow as tf
 from lpips_tf.metric import LPIPS
 
 SIDE = 64  # of the images in requests
-COUNT = 1
+MODEL = "lpips"  # the name in requests, as in the README
 
 
 def check_installed() -> None:
@@ -26,7 +26,7 @@ def check_installed() -> None:
         )
 
 
-def write(folder: Path, metric: LPIPS, signatures: Iterable[str], model: str = "lpips") -> None:
+def write(folder: Path, metric: LPIPS, signatures: Iterable[str]) -> None:
     """Writes a request for each signature into the folder of a SavedModel."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -35,7 +35,7 @@ def write(folder: Path, metric: LPIPS, signatures: Iterable[str], model: str = "
     with tf.io.TFRecordWriter(str(path)) as records:
         for signature in signatures:
             request = predict_pb2.PredictRequest()
-            request.model_spec.name = model
+            request.model_spec.name = MODEL
             request.model_spec.signature_name = signature
             for name, value in example(metric, signature).items():
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
@@ -46,7 +46,7 @@ def write(folder: Path, metric: LPIPS, signatures: Iterable[str], model: str = "
 def example(metric: LPIPS, signature: str) -> dict[str, np.ndarray]:
     """Inputs of a signature, by name."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (2, COUNT, SIDE, SIDE, 3), "uint8")
+    images = rng.integers(0, 256, (2, 1, SIDE, SIDE, 3), "uint8")
     if signature == "uint8":
         return {"in0": images[0], "in1": images[1]}
     if signature == "encoded":
