@@ -128,15 +128,11 @@ def checked_in_graph(*images: Any, least_side: int) -> tuple:
             )
             for shape in shapes
         ]
-        conditions.append(
-            tf.Assert(
-                tf.reduce_all(shape0[1:3] >= least_side) & (shape0[0] > 0),
-                [
-                    f"Expected images of at least {least_side}x{least_side} pixels. Received:",
-                    shape0,
-                ],
-            )
-        )
+        least = f"Expected images of at least {least_side}x{least_side} pixels. Received:"
+        conditions += [
+            tf.Assert(shape0[0] > 0, ["Expected at least one image. Received:", shape0]),
+            tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0]),
+        ]
         with tf.control_dependencies(conditions):
             tensors = [tf.identity(tensor) for tensor in tensors]
     return tuple(tensors)

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk and limits raise
@@ -48,33 +48,64 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def folder_written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; it becomes `path` when the block ends without error.
+def numbered_folder(
+    root: str | os.PathLike, write: Callable[[Path], None], number: int | None = None
+) -> Path:
+    """Makes a folder within `root` that has a number as its name, whole or not at all.
 
-    The folder around is made if it is missing. If the block raises, nothing stays.
+    Args:
+        root: folder, made if it is missing. If `write` raises, nothing stays.
+        write: function that fills the new folder, at another place, beside the final one.
+        number: its name; None for the next free number when `write` has ended, whatever others do
+            meanwhile.
+
+    Returns:
+        The folder.
 
     Raises:
-        OSError: `path` exists, or the folder around it cannot be written to.
+        OSError: there is a folder of that number, or `root` cannot be written to.
     """
-    path = Path(path)
-    made = _first_missing(path.parent)
+    root = Path(root)
+    wanted = root / str(next_number(root) if number is None else number)
+    made = _first_missing(root)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{wanted.name}-", dir=root))
     except OSError as error:
-        raise type(error)(f"Cannot write {path}: {error.strerror}") from error
+        raise type(error)(f"Cannot write {wanted}: {error.strerror}") from error
     try:
-        yield temporary
+        write(temporary)
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():  # `rename` would replace one that is empty
-            raise FileExistsError(f"Expected a new folder. Received: {path}")
-        temporary.rename(path)
-    except BaseException:
+        return _renamed(temporary, root, number)
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if made is not None:
-            _remove_empty(path.parent, made)
+            _remove_empty(root, made)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise OSError(f"Cannot write {wanted}: {os.strerror(error.errno)}") from error
         raise
+
+
+def next_number(root: Path) -> int:
+    """One more than the highest number that names a folder."""
+    names = [path.name for path in root.iterdir()] if root.is_dir() else []
+    numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
+    return max(numbers, default=0) + 1
+
+
+def _renamed(folder: Path, root: Path, number: int | None) -> Path:
+    while True:
+        path = root / str(next_number(root) if number is None else number)
+        taken = path.exists()  # `rename` would replace one that is empty
+        if not taken:
+            try:
+                return folder.rename(path)
+            except OSError as error:  # made by another since
+                taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+                if not taken:
+                    raise
+        if number is not None:
+            raise FileExistsError(f"Expected a new folder. There is {path} already")
 
 
 def _remove_empty(inner: Path, outer: Path) -> None:

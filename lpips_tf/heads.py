@@ -33,9 +33,10 @@ class Head(keras.layers.Layer):
         self.built = True
 
     def call(self, squared_differences):
-        """Weighs and sums the channels: (…, C) to (…)."""
+        """Weighs and sums the channels: (…, C) to (…, 1)."""
         kernel = self.kernel if self.trainable else ops.stop_gradient(self.kernel)
-        return ops.sum(squared_differences * ops.cast(kernel, squared_differences.dtype), axis=-1)
+        kernel = ops.cast(kernel, squared_differences.dtype)
+        return ops.sum(squared_differences * kernel, axis=-1, keepdims=True)
 
     def drops(self, training: bool | None) -> bool:
         """Whether a call with `training` drops anything."""

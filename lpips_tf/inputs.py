@@ -74,7 +74,8 @@ def checked_range(value_range: Any) -> Range:
         low = high = 0.0
     if not (np.isfinite([low, high]).all() and low < high):
         raise ValueError(
-            f"Expected value_range=(lowest, highest), two finite numbers. Received: {value_range!r}"
+            "Expected value_range=(lowest, highest), two finite numbers, the lower one first. "
+            f"Received: {value_range!r}"
         )
     return low, high
 

@@ -277,17 +277,23 @@ class LPIPS(keras.Model):
         ]
 
     def _difference(self, taps0, taps1, valid, size, drop):
+        # Averages and sums keep their axes: TensorFlow's gradients of others take the axes as
+        # tensors, and XLA then compiles a loaded SavedModel anew for each batch.
         layers = []
         for i, (features0, features1) in enumerate(zip(taps0, taps1, strict=True)):
             differences = ops.square(features0 - features1)
             if any(drop[i : i + 1]):
                 differences = self.heads[i].dropout(differences, training=True)
             if not self.spatial:  # averaging first leaves the head less to do; both are linear
-                differences = ops.mean(differences, axis=(1, 2))
-            layer = self.heads[i](differences) if self.lpips else ops.sum(differences, axis=-1)
+                differences = ops.mean(differences, axis=(1, 2), keepdims=True)
+            if self.lpips:
+                layer = self.heads[i](differences)
+            else:
+                layer = ops.sum(differences, axis=-1, keepdims=True)
             if self.spatial:
-                layer = resize_bilinear(layer[..., None], size)
-            layers.append(layer * ops.reshape(valid, (-1, 1, 1, 1) if self.spatial else (-1,)))
+                layers.append(resize_bilinear(layer, size) * ops.reshape(valid, (-1, 1, 1, 1)))
+            else:
+                layers.append(ops.reshape(layer, (-1,)) * valid)
         return sum(layers[1:], start=layers[0]), layers
 
     def _embedding(self, images):

@@ -38,7 +38,12 @@ def saved_model(
     backbone_weights: BackboneWeights = None,
     model_version: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of the version; by default the next.", show_default=False),
+        typer.Option(
+            min=1,
+            max=2**63 - 1,
+            help="Number of the version; by default the next.",
+            show_default=False,
+        ),
     ] = None,
     warmup: Annotated[
         bool, typer.Option(help="Also write requests that TensorFlow Serving runs at its start.")

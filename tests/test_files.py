@@ -1,10 +1,11 @@
 """Files are written whole or not at all."""
 
+import errno
 import stat
 
 import pytest
 
-from lpips_tf.files import folder_written_whole, written_whole
+from lpips_tf.files import numbered_folder, written_whole
 
 
 def test_written_when_the_block_ends(tmp_path):
@@ -47,15 +48,62 @@ def test_a_folder_or_a_missing_one(tmp_path):
         pass
 
 
-def test_a_failing_folder_leaves_what_others_wrote_beside_it(tmp_path):
-    folder = tmp_path / "new" / "models" / "1"
-    with pytest.raises(ZeroDivisionError), folder_written_whole(folder):
-        (folder.parent / "2").mkdir()
-        raise ZeroDivisionError
-    assert [path.name for path in folder.parent.iterdir()] == ["2"]
-    (folder.parent / "2").rmdir()
-    folder.parent.rmdir()
-    folder.parent.parent.rmdir()
-    with pytest.raises(ZeroDivisionError), folder_written_whole(folder):
-        raise ZeroDivisionError
+def test_folders_are_numbered(tmp_path):
+    root = tmp_path / "new" / "models"
+    assert numbered_folder(root, lambda folder: (folder / "file").touch()) == root / "1"
+    (root / "٣").mkdir()  # no number that other programs would know
+    assert numbered_folder(root, lambda folder: None, 7) == root / "7"
+    assert numbered_folder(root, lambda folder: None) == root / "8"
+    assert {path.name for path in root.iterdir()} == {"1", "7", "8", "٣"}
+    assert stat.S_IMODE((root / "8").stat().st_mode) == stat.S_IMODE(root.stat().st_mode)
+
+
+def test_another_takes_the_number_meanwhile(tmp_path):
+    def write(folder):
+        (folder / "mine").touch()
+        (tmp_path / "1").mkdir(exist_ok=True)
+        (tmp_path / "1" / "theirs").touch()
+
+    with pytest.raises(FileExistsError, match=r"There is .*/1 already"):
+        numbered_folder(tmp_path, write, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    (tmp_path / "1" / "theirs").unlink()
+    (tmp_path / "1").rmdir()
+    assert numbered_folder(tmp_path, write) == tmp_path / "2"
+    assert [path.name for path in (tmp_path / "2").iterdir()] == ["mine"]
+
+
+def test_a_full_disk(tmp_path):
+    def write(folder):
+        raise OSError(errno.ENOSPC, "of some library")
+
+    with pytest.raises(OSError, match=r"^Cannot write .*/new/1: No space left on device$"):
+        numbered_folder(tmp_path / "new", write)
+    with (
+        pytest.raises(OSError, match=r"^Cannot write .*/new: No space left on device$"),
+        written_whole(tmp_path / "new") as temporary,
+    ):
+        write(temporary)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_a_failing_folder_leaves_what_others_wrote_beside_it(tmp_path, error):
+    root = tmp_path / "new" / "models"
+
+    def write(folder):
+        if others:
+            (root / "2").mkdir()
+        raise error
+
+    others = True
+    with pytest.raises(error):
+        numbered_folder(root, write)
+    assert [path.name for path in root.iterdir()] == ["2"]
+    (root / "2").rmdir()
+    root.rmdir()
+    root.parent.rmdir()
+    others = False
+    with pytest.raises(error):
+        numbered_folder(root, write)
     assert list(tmp_path.iterdir()) == []

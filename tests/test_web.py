@@ -53,9 +53,9 @@ def shown(page):
     return float(page.text_content("#distance"))
 
 
-def message(page):
+def message(page, result=False):
     page.wait_for_function("document.getElementById('message').textContent")
-    assert not page.is_visible("#result")
+    assert page.is_visible("#result") == result
     return page.text_content("#message")
 
 
@@ -100,6 +100,18 @@ def test_a_text_file(page, tmp_path):
     browser.drop(page, "h1", PICTURES / "reference.png")  # into the place that is still empty
     assert shown(page) == 0
     assert page.text_content("#largest") == "0.00"
+
+
+def test_one_of_two_files_is_no_picture(page, tmp_path):
+    (tmp_path / "notes.txt").write_text("Cats.")
+    browser.drop(page, "main", PICTURES / "reference.png", tmp_path / "notes.txt")
+    assert "cannot read notes.txt" in message(page)
+    assert page.text_content("#status") == "One more picture."
+    browser.drop(page, "main", PICTURES / "reference.png")
+    assert shown(page) == 0
+    browser.drop(page, "label:has(#image)", tmp_path / "notes.txt")  # what was there stays
+    assert "cannot read notes.txt" in message(page, result=True)
+    assert page.text_content("#distance") == "0.0000"
 
 
 def test_two_files_at_once_turned_as_the_camera_says(page, build, picture):
@@ -149,6 +161,20 @@ class TestWithoutTheNetworks:
         page.click("#example")
         assert "Cannot compare them: failed to load" in message(page)
         page.complaints.clear()  # Chromium tells the console of what it did not find
+
+
+class TestWithoutTheMaps:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        shutil.copytree(BUILT, tmp_path / "web", ignore=shutil.ignore_patterns("*-spatial.onnx"))
+        return tmp_path / "web"
+
+    def test_says_so(self, page):
+        page.click("#example")
+        assert "Cannot tell where they differ: failed to load" in message(page, result=True)
+        assert page.text_content("#distance") == "0.1732"
+        assert not page.is_visible("#where")
+        page.complaints.clear()
 
 
 class TestWithoutTheRuntime:

@@ -29,10 +29,10 @@ function ask(network, reference, image) {
  * LPIPS of two pictures of one size.
  * @param {ImageData} reference
  * @param {ImageData} image
- * @returns {Promise<number>}
+ * @returns {Promise<Float32Array>} of one number
  */
-export async function distance(reference, image) {
-  return (await ask("alex.onnx", reference, image))[0];
+export function distance(reference, image) {
+  return ask("alex.onnx", reference, image);
 }
 
 /**

@@ -32,52 +32,56 @@ function show(slot, picture) {
 /** Puts files into slots, the others staying as they are; tells of those that are no pictures. */
 async function take(files, into) {
   tell("message", "");
-  find("result").hidden = true;
-  comparison++; // what was asked before no longer counts
   for (const slot of into) slot.taken = true;
   const turns = into.map((slot) => (slot.turn += 1));
-  try {
-    const pictures = await Promise.all(files.map(read));
-    pictures.forEach((picture, i) => {
-      if (into[i].turn === turns[i]) show(into[i], picture); // or a later file took its place
-    });
-    await answer();
-  } catch (error) {
-    if (into.every((slot, i) => slot.turn !== turns[i])) return; // later files took their places
-    for (const slot of into) slot.taken = Boolean(slot.picture);
-    tell("message", error.message);
-    tell("status", "");
-  }
+  const outcomes = await Promise.allSettled(files.map(read));
+  // A file that came later to the same slot counts instead.
+  const mine = outcomes.map((outcome, i) => ({ ...outcome, slot: into[i] }))
+    .filter(({ slot }, i) => slot.turn === turns[i]);
+  const pictures = mine.filter(({ status }) => status === "fulfilled");
+  const failures = mine.filter(({ status }) => status === "rejected");
+  for (const { slot, value } of pictures) show(slot, value);
+  for (const { slot } of failures) slot.taken = Boolean(slot.picture);
+  tell("message", failures.map(({ reason }) => reason.message).join(" "));
+  if (pictures.length) await answer();
 }
 
+/** Compares the pictures in the slots, if there are two. */
 async function answer() {
-  const mine = ++comparison;
+  const mine = ++comparison; // what was asked before no longer counts
+  find("result").hidden = true;
   const [reference, image] = slots.map((slot) => slot.picture?.pixels);
   if (!reference || !image) return tell("status", "One more picture.");
-  check(reference, image);
-  try {
-    tell("status", "Comparing …");
-    const value = await distance(reference, image);
-    if (mine !== comparison) return;
-    showDistance(value);
-    tell("status", "Looking where they differ …");
-    const values = await differences(reference, image);
-    if (mine !== comparison) return;
-    showHeatmap(values, slots[1].picture.canvas);
-    tell("status", "");
-  } catch (error) {
-    if (mine === comparison) throw new Error(`Cannot compare them: ${error.message}.`);
+  const steps = [
+    ["Comparing …", distance, showDistance, "Cannot compare them"],
+    ["Looking where they differ …", differences, showHeatmap, "Cannot tell where they differ"],
+  ];
+  const fault = unfit(reference, image);
+  tell("status", "");
+  if (fault) return tell("message", fault);
+  for (const [status, compute, present, failure] of steps) {
+    tell("status", status);
+    try {
+      const found = await compute(reference, image);
+      if (mine !== comparison) return;
+      present(found);
+    } catch (error) {
+      if (mine !== comparison) return;
+      tell("message", `${failure}: ${error.message.replace(/\.$/, "")}.`);
+      break;
+    }
   }
+  tell("status", "");
 }
 
-function showDistance(value) {
-  tell("message", "");
+function showDistance([value]) {
   tell("distance", value.toFixed(4));
   find("where").hidden = true;
   find("result").hidden = false;
 }
 
-function showHeatmap(values, canvas) {
+function showHeatmap(values) {
+  const { canvas } = slots[1].picture;
   const largest = values.reduce((a, b) => Math.max(a, b), 0);
   drawGrey(find("under"), canvas);
   draw(find("heatmap"), values, canvas.width, canvas.height, largest);
@@ -87,18 +91,17 @@ function showHeatmap(values, canvas) {
   find("where").hidden = false;
 }
 
-function check(a, b) {
+/** Why two pictures cannot be compared, if they cannot. */
+function unfit(a, b) {
   if (a.width !== b.width || a.height !== b.height) {
-    throw new Error(
-      "Expected two pictures of one size. Received: " +
-        `${a.width} × ${a.height} and ${b.width} × ${b.height}`,
-    );
+    const sizes = `${a.width} × ${a.height} and ${b.width} × ${b.height}`;
+    return `Expected two pictures of one size. Received: ${sizes}`;
   }
   if (Math.min(a.width, a.height) < LEAST_SIDE) {
-    throw new Error(
-      `Expected at least ${LEAST_SIDE} pixels on each side. Received: ${a.width} × ${a.height}`,
-    );
+    const size = `${a.width} × ${a.height}`;
+    return `Expected at least ${LEAST_SIDE} pixels on each side. Received: ${size}`;
   }
+  return null;
 }
 
 function drawGrey(canvas, source) {
@@ -129,6 +132,7 @@ function mark(target) {
 }
 
 async function onExample() {
+  tell("message", "");
   try {
     take(await Promise.all(slots.map(({ id }) => fetchFile(EXAMPLES[id]))), slots);
   } catch (error) {

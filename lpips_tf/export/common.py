@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -24,19 +24,19 @@ def check_exportable(metric: LPIPS) -> None:
 
 
 def distance_graph(
-    metric: LPIPS,
+    distance: Callable,
     number: int | None = None,
     height: int | None = None,
     width: int | None = None,
     dtype: tf.DType = tf.float32,
 ) -> Any:
-    """A `tf.function` of "in0" and "in1", batches of images of some shape, None being any, to
-    {"distance": …}.
+    """A metric, or a function like one, as a `tf.function` of "in0" and "in1", batches of images of
+    some shape, None being any, to {"distance": …}.
     """
     shape = (number, height, width, 3)
     specs = [tf.TensorSpec(shape, dtype, name=name) for name in ("in0", "in1")]
     return tf.function(
-        lambda in0, in1: {"distance": metric(in0, in1)}, input_signature=specs, autograph=False
+        lambda in0, in1: {"distance": distance(in0, in1)}, input_signature=specs, autograph=False
     )
 
 
@@ -54,6 +54,7 @@ def described(metric: LPIPS) -> dict[str, str]:
         "lpips_heads": str(metric.lpips).lower(),
         "lpips_spatial": str(metric.spatial).lower(),
         "value_range": f"{low:g} {high:g}",
+        "least_side": str(metric.least_side),  # in pixels
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
 
-from lpips_tf.export.common import check_exportable, distance_graph, quiet, weights
+from lpips_tf.export.common import check_exportable, described, distance_graph, quiet, weights
 from lpips_tf.files import written_whole
 from lpips_tf.inputs import check_choice
 from lpips_tf.metric import LPIPS
@@ -24,7 +26,9 @@ def export_litert(
     """Writes a metric to a LiteRT file, for one pair of images of a fixed size.
 
     Its signature "serving_default" takes "in0" and "in1", float32 images (1, H, W, 3) in the
-    metric's `value_range`, to "distance" (1,), or for a spatial metric a map (1, H, W, 1).
+    metric's `value_range`, to "distance" (1,), or for a spatial metric a map (1, H, W, 1). The
+    file's description is JSON with the network, the version, the value range, the least side of
+    images and whether there are heads and maps.
 
     Args:
         metric: its weights are copied.
@@ -43,7 +47,7 @@ def export_litert(
     height, width = input_shape
     if min(height, width) < metric.least_side:
         raise ValueError(
-            f"Expected input_shape of at least {metric.least_side}x{metric.least_side} for "
+            f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "
             f"net={metric.net!r}. Received: {height}x{width}"
         )
     module = tf.Module()
@@ -57,5 +61,6 @@ def export_litert(
             converter.target_spec.supported_types = [tf.float16]
     with written_whole(Path(path)) as temporary:
         with quiet():
-            content = converter.convert()
-        temporary.write_bytes(content)
+            model = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
+        model.description = json.dumps(described(metric))
+        temporary.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))

@@ -4,19 +4,23 @@ installed.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from lpips_tf.export import warmup as warmups
-from lpips_tf.export.common import check_exportable, distance_graph, weights
-from lpips_tf.files import folder_written_whole
+from lpips_tf.export.common import check_exportable, described, distance_graph
+from lpips_tf.files import next_number, numbered_folder
 from lpips_tf.metric import LPIPS
 
-FLOATS = tf.TensorSpec((None, None, None, 3), tf.float32)
 FILES = tf.TensorSpec((None,), tf.string)
+EXTRA = "assets.extra"  # the folder of what TensorFlow does not read
+MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
 
 
 def export_saved_model(
@@ -31,10 +35,12 @@ def export_saved_model(
     - "uint8": images of that type;
     - "encoded": (N,) strings, the contents of PNG or JPEG files. The two of a pair have one size;
       pairs may differ, but not where maps are asked for;
-    - "embed", unless spatial: "image" (N, H, W, 3) in float32 to "embedding" (N, D).
+    - "embed", unless spatial or a head has negative weights: "image" (N, H, W, 3) in float32 to
+      "embedding" (N, D).
 
-    `tf.saved_model.load(path / "1")` is called like the metric with float32 images, and has its
-    gradients.
+    `tf.saved_model.load(path / "1")` is called like the metric, with two batches of float32 or two
+    of uint8 images, and has its gradients. Its weights are frozen. `assets.extra/lpips.json` says
+    what the metric is.
 
     Args:
         metric: its weights are kept once for all signatures.
@@ -47,71 +53,106 @@ def export_saved_model(
         The folder of the version.
 
     Raises:
-        ValueError: `number` is below 1, or there is such a version; or the metric is not of
-            float32, or Keras' backend is not TensorFlow.
-        OSError: the folder cannot be written to.
+        ValueError: `number` is below 1 or above 2⁶³ − 1, or the metric is not of float32, or Keras'
+            backend is not TensorFlow.
+        OSError: there is such a version, or the folder cannot be written to.
         ImportError: `tensorflow-serving-api` is missing.
     """
     check_exportable(metric)
     root = Path(path)
-    version = _next_number(root) if number is None else number
-    folder = root / str(version)
-    if version < 1 or folder.exists():
-        raise ValueError(f"Expected the number of a new version from 1. Received: {folder}")
+    version = next_number(root) if number is None else number
+    if not 1 <= version <= MOST:
+        raise ValueError(f"Expected a version from 1 to {MOST}. Received: {root / str(version)}")
+    if (root / str(version)).exists():
+        raise FileExistsError(f"Expected a new version. There is {root / str(version)} already")
     if warmup:
         warmups.check_installed()
-    with folder_written_whole(folder) as temporary:
-        signatures = _signatures(metric)
-        tf.saved_model.save(_Exported(metric), str(temporary), signatures=signatures)
-        if warmup:
-            warmups.write(temporary, metric, signatures)
-    return folder
+
+    def write(folder: Path) -> None:
+        exported = _Exported(metric)
+        signatures = exported.signatures()
+        try:
+            tf.saved_model.save(exported, str(folder), signatures=signatures)
+            (folder / EXTRA).mkdir()
+            (folder / EXTRA / "lpips.json").write_text(json.dumps(described(metric), indent=2))
+            if warmup:
+                warmups.write(folder / EXTRA, metric, signatures)
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0].split("; ")[-1].split(" [Op:")[0]
+            raise OSError(f"Cannot write {root / str(version)}: {reason}") from error
+
+    return numbered_folder(root, write, number)
 
 
 class _Exported(tf.Module):
-    """What is called like the metric, with the weights that it and the signatures read."""
+    """What is called like the metric, with frozen copies of its weights, which the signatures read
+    too.
+    """
 
     def __init__(self, metric: LPIPS):
         super().__init__(name="lpips")
-        self.weights = weights(metric)
-        self._compute = lambda y_true, y_pred: metric(y_true, y_pred)  # not the Keras model itself
+        self.weights = [tf.Variable(v.value, trainable=False) for v in metric.variables]
+        self._metric = lambda: metric  # as an attribute the Keras model would be saved too
+        for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
+            images = tf.TensorSpec((None, None, None, 3), dtype)
+            self.__call__.get_concrete_function(images, images)
 
-    @tf.function(input_signature=[FLOATS, FLOATS], autograph=False)
+    @tf.function(autograph=False)
     def __call__(self, y_true, y_pred):
-        return self._compute(y_true, y_pred)
+        return self._distance(y_true, y_pred)
+
+    def signatures(self) -> dict[str, Callable]:
+        images = tf.TensorSpec((None, None, None, 3), tf.float32)
+        signatures = {
+            "serving_default": distance_graph(self._distance),
+            "uint8": distance_graph(self._distance, dtype=tf.uint8),
+            "encoded": tf.function(self._of_files, [FILES, FILES], autograph=False),
+        }
+        if _has_embedding(self._metric()):
+            signatures["embed"] = tf.function(self._embed, [images], autograph=False)
+        return signatures
+
+    def _distance(self, in0: Any, in1: Any) -> Any:
+        with self._own_weights():
+            return self._metric()(in0, in1)
+
+    def _embed(self, image: Any) -> dict[str, Any]:
+        with self._own_weights():
+            return {"embedding": self._metric().embed(image)}
+
+    def _own_weights(self) -> keras.StatelessScope:
+        return keras.StatelessScope(list(zip(self._metric().variables, self.weights, strict=True)))
+
+    def _of_files(self, in0: Any, in1: Any) -> dict[str, Any]:
+        counts = ["Expected one file or more in in0, and as many in in1. Received:"]
+        counts += [tf.size(in0), tf.size(in1)]
+        right = (tf.size(in0) > 0) & (tf.size(in0) == tf.size(in1))
+        with tf.control_dependencies([tf.Assert(right, counts)]):
+            in0 = tf.identity(in0)
+        shape = (None, None, 1) if self._metric().spatial else ()
+        return {
+            "distance": tf.map_fn(
+                lambda files: self._distance(*(_decoded(file)[None] for file in files))[0],
+                (in0, in1),
+                fn_output_signature=tf.TensorSpec(shape, tf.float32),
+            )
+        }
 
 
-def _signatures(metric: LPIPS) -> dict[str, Callable]:
-    def pair(files):
-        return metric(*(_decoded(content)[None] for content in files))[0]
-
-    def of_files(in0, in1):
-        result = tf.TensorSpec((None, None, 1) if metric.spatial else (), tf.float32)
-        return {"distance": tf.map_fn(pair, (in0, in1), fn_output_signature=result)}
-
-    signatures = {
-        "serving_default": distance_graph(metric),
-        "uint8": distance_graph(metric, dtype=tf.uint8),
-        "encoded": _graph(of_files, FILES, FILES),
-    }
-    if not metric.spatial:
-        signatures["embed"] = _graph(lambda image: {"embedding": metric.embed(image)}, FLOATS)
-    return signatures
-
-
-def _graph(function: Callable, *specs: tf.TensorSpec) -> Callable:
-    return tf.function(function, input_signature=specs, autograph=False)
+def _has_embedding(metric: LPIPS) -> bool:
+    kernels = [head.get_weights()[0] for head in metric.heads]
+    return not metric.spatial and all(kernel.min() >= 0 for kernel in kernels)
 
 
 def _decoded(content: tf.Tensor) -> tf.Tensor:
     """The content of a PNG or JPEG file as (H, W, 3) uint8."""
+    png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
+    jpeg = tf.io.is_jpeg(content)
+    known = tf.Assert(png | jpeg, ["Expected images as the content of PNG or JPEG files."])
+    with tf.control_dependencies([known]):
+        content = tf.identity(content)
     return tf.cond(
-        tf.io.is_jpeg(content),
+        jpeg,
         lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_png(content, channels=3),
     )
-
-
-def _next_number(root: Path) -> int:
-    taken = [int(p.name) for p in root.iterdir() if p.name.isdecimal()] if root.is_dir() else []
-    return max(taken, default=0) + 1

@@ -27,12 +27,10 @@ def check_installed() -> None:
 
 
 def write(folder: Path, metric: LPIPS, signatures: Iterable[str]) -> None:
-    """Writes a request for each signature into the folder of a SavedModel."""
+    """Writes a request for each signature into the folder `assets.extra` of a SavedModel."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    path = folder / "assets.extra" / "tf_serving_warmup_requests"
-    path.parent.mkdir()
-    with tf.io.TFRecordWriter(str(path)) as records:
+    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as records:
         for signature in signatures:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = MODEL
