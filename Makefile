@@ -11,7 +11,7 @@ ONNXRUNTIME = ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo web test test-backends lint clean
+.PHONY: demo web docs test test-backends lint clean
 
 # The distances of real pictures, from this checkout.
 demo: $(VENV)/installed
@@ -29,6 +29,11 @@ $(WEB)/onnxruntime: examples/web/package-lock.json
 	npm ci --prefix examples/web --ignore-scripts --no-audit --no-fund --loglevel error
 	rm -rf $@ && mkdir -p $@
 	cp $(addprefix examples/web/node_modules/onnxruntime-web/dist/,$(ONNXRUNTIME)) $@
+
+# The documentation as a site in build/docs; any warning, such as of a link to nowhere, is an error. The variable
+# silences a notice that Material's support ends in May 2027; its successor reads the same configuration.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet
 
 # EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
 test: $(VENV)/installed-$(EXTRAS)

@@ -3,7 +3,8 @@
     pip install scikit-image && python examples/make_pictures.py
 
 The picture is scikit-image's `chelsea` (Stefan van der Walt, CC0). Each distortion's strength is
-searched until the copy's PSNR is 25 dB. `distances.jpg` shows them side by side with their LPIPS.
+searched until the copy's PSNR is 25 dB. `docs/images/distances.jpg` shows them side by side with
+their LPIPS.
 """
 
 import io
@@ -91,7 +92,7 @@ def main() -> None:
             distance = float(metric(reference[None], picture[None])[0])
             captions[name] = f"{name}\nPSNR {psnr(reference, picture):.1f} dB, LPIPS {distance:.2f}"
             print(name, f"{psnr(reference, picture):.2f} dB", f"{distance:.4f}")
-    strip(pictures, captions).save(FOLDER / "distances.jpg", quality=92)
+    strip(pictures, captions).save(FOLDER.parent / "docs" / "images" / "distances.jpg", quality=92)
 
 
 if __name__ == "__main__":
