@@ -1,4 +1,8 @@
-"""Heads that are trained on a metric's noisy answers judge as that metric does."""
+"""Heads that are trained on a metric's noisy answers judge as that metric does.
+
+From cached features, which give the loss and gradients of images (test_feature_cache.py);
+scripts/dropout_study.py also trains from images, which takes a minute each time.
+"""
 
 import keras
 import official
@@ -20,16 +24,16 @@ def data():
     return taught.triplets(TRAINED + HELD_OUT)
 
 
-@pytest.mark.parametrize("cached", [False, True])
-def test_recovers_the_teacher(data, cached, tmp_path):
+def test_recovers_the_teacher(data, tmp_path):
     known, held_out = data.part(slice(TRAINED)), data.part(slice(TRAINED, None))
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(head_weights=None)
     _, *before = taught.compared(metric, held_out)
-    kind = training.CachedRankingModel if cached else training.RankingModel
-    model = kind(metric)
+    list(feature_cache.write(tmp_path / "features.npy", metric, known.dataset))
+    records = feature_cache.read(tmp_path / "features.npy", metric)
+    model = training.CachedRankingModel(metric)
     model.compile(training.optimizer(RATE))
-    model.fit(*inputs(metric, known, cached, tmp_path), batch_size=50, epochs=EPOCHS, verbose=0)
+    model.fit(records["differences"], records["judge"], batch_size=50, epochs=EPOCHS, verbose=0)
 
     _, agrees, correlation = taught.compared(metric, held_out)
     teacher = scores.two_afc_score(held_out.d0, held_out.d1, held_out.judge)
@@ -39,12 +43,3 @@ def test_recovers_the_teacher(data, cached, tmp_path):
     # Random heads are not far off; most of what they lack is learnt.
     assert 1 - agrees < 0.5 * (1 - before[0])
     assert 1 - correlation < 0.5 * (1 - before[1])
-
-
-def inputs(metric, data, cached, folder):
-    if not cached:
-        return data.images, data.judge
-    path = folder / "features.npy"
-    list(feature_cache.write(path, metric, data.dataset))
-    records = feature_cache.read(path, metric)
-    return records["differences"], records["judge"]
