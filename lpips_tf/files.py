@@ -25,12 +25,12 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         OSError: the folder is missing or cannot be written to, or `path` is a folder.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"Expected a file to write to. Received a folder: {path}")
     try:
         target = path.resolve()  # a link stays a link, to the new content
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=target.parent
+            prefix=f".{path.stem[:99]}-", suffix=path.suffix, dir=target.parent
         )
     except OSError as error:
         raise type(error)(f"Cannot write {path}: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,5 +142,6 @@ def _title(axes: Any, text: str) -> None:
 
 def _shortened(name: str, length: int) -> str:
     """A file name that fits over a picture."""
-    name, half = printable(name), (length - 1) // 2
+    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
+    half = (length - 1) // 2
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"

@@ -24,7 +24,14 @@ def run(app: typer.Typer, name: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # closed by the caller
             cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
-    warnings.showwarning = lambda message, *_: _say(name, f"warning: {message}")
+    warned: set[str] = set()
+
+    def show_warning(message, *_):
+        if str(message) not in warned:  # files may be read twice
+            warned.add(str(message))
+            _say(name, f"warning: {message}")
+
+    warnings.showwarning = show_warning
     try:
         code = app(standalone_mode=False, prog_name=name) or 0
         if sys.stdout is not None:

@@ -49,7 +49,9 @@ def _from_docs(match: re.Match) -> str:
         return f"{image}[{label}]({target.removeprefix('docs/')})"
     if target.startswith("BENCHMARKS.md"):
         return f"[{label}]({target.replace('BENCHMARKS.md', 'performance.md')})"
-    return f"{label} (`{target}`)"  # a file of the repository, which the site does not have
+    return (
+        label if target in label else f"{label} (`{target}`)"
+    )  # a file of the repository, which the site does not have
 
 
 def _mathml(match: re.Match) -> str:

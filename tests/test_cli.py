@@ -243,7 +243,7 @@ def test_unwritable_output(run, folder, monkeypatch):
     output = folder / "missing" / "out.csv"
     one_line(run("dirs", folder / "d0", folder / "d1", "-o", output), 1, "Cannot write", output)
     (folder / "out.json").mkdir()
-    one_line(run("all-pairs", folder / "d0", "-o", folder / "out.json"), 1, "Received a folder")
+    one_line(run("all-pairs", folder / "d0", "-o", folder / "out.json"), 1, "it is a folder")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """`lpips-tf pair --heatmap` draws where images differ."""
 
+import dataclasses
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import ROOT, numbers
@@ -111,12 +115,42 @@ def test_file_names_are_only_text(run_program, tmp_path):
     assert (code, err) == (0, "")
 
 
+def test_file_names_that_are_no_text(compared, tmp_path):
+    reference, (row,) = compared(names=("noisy",))
+    row = dataclasses.replace(row, name=os.fsdecode(b"\xff\xfe.png"))
+    heatmaps.save(tmp_path / "map.svg", reference, [row], with_layers=False)
+    assert "</svg>" in (tmp_path / "map.svg").read_text()
+
+
+def test_warns_once_of_what_is_read_twice(run_program, tmp_path):
+    Image.new("RGBA", (176, 176), (9, 9, 9, 9)).save(tmp_path / "a.png")
+    code, _, err = run_program(
+        main.main, "pair", PAIR[0], tmp_path / "a.png", "--heatmap", tmp_path / "m.png"
+    )
+    assert (code, err.count("transparent in places")) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["a.png", "link.png", "../pictures/b.png"])
+def test_does_not_write_over_an_image(run_program, tmp_path, monkeypatch, name):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for file, source in (("a.png", PAIR[0]), ("b.png", PAIR[1])):
+        Path(file).write_bytes(source.read_bytes())
+    Path("link.png").symlink_to("a.png")
+    code, _, err = run_program(main.main, "pair", "a.png", "b.png", "--heatmap", name)
+    assert code == 2
+    assert f"Expected a file that is not an image to compare. Received: {name}" in err
+    assert Path("a.png").read_bytes() == PAIR[0].read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--layers"], 2, "Expected --heatmap with it"),
         (["--heatmap", "x.jpeg"], 2, "ends in .png or .pdf or .svg. Received: x.jpeg"),
         (["--heatmap", "none/x.png"], 1, "Cannot write none/x.png: No such file or directory"),
+        (["--heatmap", f"{'y' * 300}.png"], 1, "y.png: File name too long"),
     ],
 )
 def test_refuses(run_program, tmp_path, monkeypatch, arguments, code, message):

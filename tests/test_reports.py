@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -142,6 +143,34 @@ def test_in_a_browser(report, open_page):
 def test_is_accessible_and_fits(report, open_page, width, scheme):
     page = open_page(report.as_uri(), color_scheme=scheme, viewport={"width": width, "height": 900})
     page.click("summary >> nth=0")
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_long_names_take_no_room_from_pictures(run_program, folders, tmp_path, open_page, width):
+    for folder, source in zip(("left", "right"), folders, strict=True):
+        (tmp_path / folder).mkdir()
+        for name in ("picture 9.png", f"{'x' * 240}.png"):
+            shutil.copy(source / "picture 9.png", tmp_path / folder / name)
+    shutil.copy(folders[0] / "picture 9.png", tmp_path / "left" / f"{'y' * 200}.png")
+    path = tmp_path / "report.html"
+    run_program(main.main, "dirs", tmp_path / "left", tmp_path / "right", "--report", path)
+    page = open_page(path.as_uri(), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    figures = page.locator("tbody tr >> nth=0 >> figure")
+    first, second = (figures.nth(i).bounding_box() for i in range(2))
+    assert first["y"] == second["y"]  # side by side
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_the_page_of_judgements_is_accessible_and_fits(
+    run_program, bapps, tmp_path, open_page, width
+):
+    path = tmp_path / "report.html"
+    run_program(main.main, "evaluate", "--bapps-dir", bapps, "--datasets", "val/traditional",
+                "--report", path)  # fmt: skip
+    page = open_page(path.as_uri(), viewport={"width": width, "height": 800})
     assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
