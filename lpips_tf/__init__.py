@@ -3,6 +3,7 @@
 from lpips_tf import baselines, feature_cache, images, scores, training, weights
 from lpips_tf.metric import LPIPS
 from lpips_tf.pairwise import distance_matrix, mean_pairwise_distance
+from lpips_tf.tiling import tiled_distance
 
 __all__ = [
     "LPIPS",
@@ -12,6 +13,7 @@ __all__ = [
     "images",
     "mean_pairwise_distance",
     "scores",
+    "tiled_distance",
     "training",
     "weights",
 ]

@@ -98,11 +98,10 @@ class LPIPS(keras.Model):
             network.
         OSError: a weight file is missing or damaged, or SqueezeNet's could not be downloaded.
 
-    Example:
-
-    >>> metric = lpips_tf.LPIPS()
-    >>> metric(references, images)  # (N, H, W, 3), uint8 or in [-1, 1]: (N,) distances
-    >>> model.compile(loss=lpips_tf.LPIPS(net="vgg"), metrics=[metric])
+    Examples:
+        >>> metric = lpips_tf.LPIPS()
+        >>> metric(references, images)  # (N, H, W, 3), uint8 or in [-1, 1]: (N,) distances
+        >>> model.compile(loss=lpips_tf.LPIPS(net="vgg"), metrics=[metric])
     """
 
     def __init__(
@@ -149,6 +148,7 @@ class LPIPS(keras.Model):
         self._compiled_distances = Compiled(self._distances, variables)
         self._compiled_embedding = Compiled(self._embedding, variables)
         self._compiled_features = Compiled(self._valid_features, variables)
+        self._compiled_layer_maps = Compiled(self._layer_maps, variables)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
 
@@ -263,6 +263,36 @@ class LPIPS(keras.Model):
             checked = checked_in_graph(*checked, least_side=self.least_side)
         return self._compiled_features(*(ops.convert_to_tensor(batch) for batch in checked))
 
+    def layer_maps(self, in0, in1):
+        """What each layer adds at each of its positions, before it is averaged or resized.
+
+        Args:
+            in0, in1: images (N, H, W, 3), as for a call.
+
+        Returns:
+            For each layer (N, h, w) in float32; the mean of each is what the layer adds to the
+            distance. NaN for an image that has NaN or infinity.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        in0, in1 = self._checked(in0=in0, in1=in1)
+        check_same_shape(in0, in1)
+        if not runs_eagerly(in0, in1):
+            in0, in1 = checked_in_graph(in0, in1, least_side=self.least_side)
+        return self._compiled_layer_maps(ops.convert_to_tensor(in0), ops.convert_to_tensor(in1))
+
+    def _layer_maps(self, in0, in1):
+        valid = self._validity(in0) * self._validity(in1)
+        return [
+            self._weighted(i, ops.square(features0 - features1) * valid)[..., 0]
+            for i, (features0, features1) in enumerate(zip(*self._features(in0, in1), strict=True))
+        ]
+
+    def _weighted(self, i, squares):
+        """Squared differences of layer i, (…, C), summed over the channels by their weights."""
+        return self.heads[i](squares) if self.lpips else ops.sum(squares, axis=-1, keepdims=True)
+
     def _distances(self, reference, *images, drop):
         """For each batch of images its distances from the references, and what each layer adds."""
         size = ops.shape(reference)[1:3]
@@ -286,10 +316,7 @@ class LPIPS(keras.Model):
                 differences = self.heads[i].dropout(differences, training=True)
             if not self.spatial:  # averaging first leaves the head less to do; both are linear
                 differences = ops.mean(differences, axis=(1, 2), keepdims=True)
-            if self.lpips:
-                layer = self.heads[i](differences)
-            else:
-                layer = ops.sum(differences, axis=-1, keepdims=True)
+            layer = self._weighted(i, differences)
             if self.spatial:
                 layers.append(resize_bilinear(layer, size) * ops.reshape(valid, (-1, 1, 1, 1)))
             else:

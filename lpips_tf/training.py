@@ -42,11 +42,10 @@ class RankingModel(FitsOnHosts):
     Raises:
         ValueError: an unknown `mode`, or a metric without heads or with maps.
 
-    Example:
-
-    >>> model = RankingModel(lpips_tf.LPIPS(head_weights=None))
-    >>> model.compile(optimizer())
-    >>> model.fit((ref, p0, p1), judge, batch_size=50)
+    Examples:
+        >>> model = RankingModel(lpips_tf.LPIPS(head_weights=None))
+        >>> model.compile(optimizer())
+        >>> model.fit((ref, p0, p1), judge, batch_size=50)
     """
 
     def __init__(self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs):

@@ -48,17 +48,48 @@ def pair(
     layers: Annotated[
         bool, typer.Option("--layers", help="With --heatmap: also what each layer adds.")
     ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Compare tile by tile, for pictures larger than memory; 1024 is a good side.",
+            show_default=False,
+        ),
+    ] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.tif",
+            help="With --tile: also write where the two pictures differ, a number for each pixel.",
+            show_default=False,
+        ),
+    ] = None,
 ):
     """Prints the distance of each image from a reference of the same size."""
     if layers and heatmap is None:
         raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
+    if heatmap is not None and tile is not None:
+        raise typer.BadParameter("Expected no --tile with it; see --map", param_hint="--heatmap")
+    if map_file is not None and (tile is None or len(images) > 1):
+        raise typer.BadParameter("Expected --tile with it, and one image", param_hint="--map")
     results.check_output(heatmap, PICTURES, "--heatmap")
-    with results.whole_file(heatmap) as picture:
+    results.check_output(map_file, (".tif", ".tiff"), "--map")
+    for option, path in (("--heatmap", heatmap), ("--map", map_file)):
+        results.check_no_input(path, [reference, *images], option)
+    with results.whole_file(heatmap) as picture, results.whole_file(map_file) as map_output:
         metric = load_metric(net, version, baseline)
-        from lpips_tf_cli import heatmaps, work
+        if tile is None:
+            from lpips_tf_cli import work
 
-        distances = work.pair_distances(metric, [(reference, image) for image in images])
+            distances = work.pair_distances(metric, [(reference, image) for image in images])
+        else:
+            from lpips_tf_cli import tiles
+
+            distances = tiles.distances(metric, reference, images, tile, map_output)
         if picture is not None:
+            from lpips_tf_cli import heatmaps
+
             spatial = load_metric(net, version, baseline, spatial=True)
             heatmaps.save(picture, *heatmaps.of_files(metric, spatial, reference, images), layers)
     if json:

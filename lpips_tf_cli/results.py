@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +25,15 @@ def check_output(
         raise typer.BadParameter(
             f"Expected a file that ends in {' or '.join(suffixes)}. Received: {path}",
             param_hint=option,
+        )
+
+
+def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> None:
+    """Refuses to write over a file that is read, as wrong usage."""
+    exists = os.path.exists  # of a name that is too long `Path.exists` raises
+    if path and exists(path) and any(exists(p) and path.samefile(p) for p in inputs):
+        raise typer.BadParameter(
+            f"Expected a file that is not an image to compare. Received: {path}", param_hint=option
         )
 
 

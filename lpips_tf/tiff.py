@@ -1,0 +1,122 @@
+"""Windows of picture files that are larger than memory, and maps as TIFF files."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lpips_tf import images
+
+SIDE = 256  # of the tiles in files that are written, in pixels
+SUFFIXES = (".tif", ".tiff")
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[Any]:
+    """A picture file as something of a `shape` (H, W, 3) that gives uint8 arrays for slices.
+
+    Of TIFF files of 8-bit RGB only the tiles or strips that a slice needs are read. Any other file
+    is read whole, as `lpips_tf.images.load` does.
+
+    Raises:
+        ImportError: a TIFF file, and `tifffile` or `zarr` is missing.
+        OSError: as `lpips_tf.images.load` does.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        yield images.load(path)
+        return
+    tifffile = _tifffile()
+    if not Path(path).is_file():
+        images.size(path)  # says what is wrong with it
+    with contextlib.ExitStack() as stack:
+        try:
+            page = stack.enter_context(tifffile.TiffFile(path)).pages[0]
+            plain = _is_plain(tifffile, page)
+        except (tifffile.TiffFileError, IndexError) as error:
+            raise OSError(f"Cannot read the image {path}: {error}") from error
+        yield _Windows(path, page) if plain else images.load(path)
+
+
+class _Windows:
+    """A page of a TIFF file, of which slices are read."""
+
+    def __init__(self, path: str | os.PathLike, page: Any):
+        import zarr
+
+        self.shape = page.shape
+        self._path = path
+        self._array = zarr.open_array(page.aszarr(), mode="r")
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        try:
+            return np.asarray(self._array[place])
+        except Exception as error:  # of any decoder
+            raise OSError(f"Cannot read the image {self._path}: {error}") from error
+
+
+def write_map(
+    path: str | os.PathLike, size: tuple[int, int], rows: Callable[[int, int], np.ndarray]
+) -> None:
+    """Writes a map to a tiled TIFF file of float32, without holding all of it.
+
+    Args:
+        path: of the file.
+        size: (height, width) of the map.
+        rows: function of the first and the last row (that one excluded) to these rows.
+
+    Raises:
+        ImportError: `tifffile` is missing.
+        OSError: the file cannot be written.
+    """
+    tifffile = _tifffile()
+    height, width = size
+    columns = -(-width // SIDE) * SIDE
+
+    def tiles() -> Iterator[np.ndarray]:
+        for start in range(0, height, SIDE):
+            band = rows(start, min(start + SIDE, height))
+            band = np.pad(band, ((0, SIDE - len(band)), (0, columns - width)), mode="edge")
+            yield from np.hsplit(band, columns // SIDE)
+
+    with tifffile.TiffWriter(path, bigtiff=4 * height * columns > 2**31) as file:
+        file.write(
+            itertools.chain(tiles()),
+            shape=size,
+            dtype="float32",
+            tile=(SIDE, SIDE),
+            compression="zlib",
+            predictor=True,
+            photometric="minisblack",
+            software=False,
+            metadata=None,
+        )
+
+
+def _is_plain(tifffile: Any, page: Any) -> bool:
+    """Whether the arrays that tifffile gives are what `lpips_tf.images.load` gives."""
+    orientation = page.tags.get(images.ORIENTATION)
+    return (
+        page.dtype == np.uint8
+        and page.ndim == 3
+        and page.samplesperpixel == 3
+        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+        and page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+        and (orientation is None or orientation.value == 1)
+    )
+
+
+def _tifffile() -> Any:
+    try:
+        import tifffile
+        import zarr  # noqa: F401, which tifffile reads windows by
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'TIFF files need {error.name}, which is not installed: pip install "lpips-tf[tiles]"'
+        ) from error
+    return tifffile
