@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -38,14 +39,13 @@ def load(path: str | os.PathLike) -> np.ndarray:
             pixels.
     """
     with _opened(path) as image:
-        if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-            raise OSError(
-                f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
-            )
-        try:
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image), path))
-        except _DAMAGED as error:
-            raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
+        return _pixels(image, path)
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    """As `load`, from the content of a file, which errors call `name`."""
+    with _identified(io.BytesIO(content), name) as image:
+        return _pixels(image, name)
 
 
 def size(path: str | os.PathLike) -> tuple[int, int]:
@@ -93,14 +93,29 @@ def _opened(path) -> Image.Image:
         raise IsADirectoryError(f"Expected an image file. Received a folder: {path}")
     if not path.is_file():
         raise OSError(f"Expected an image file. Received a pipe or device: {path}")
+    return _identified(path, path)
+
+
+def _identified(file, path) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(file)
     except UnidentifiedImageError as error:
         raise OSError(f"Cannot read the image {path}: it is no image of a known format") from error
     except Image.DecompressionBombError as error:
         raise OSError(f"Refused to read the image {path}: {_reason(error)}") from error
     except PermissionError as error:
         raise PermissionError(f"Cannot read the image {path}: {error.strerror}") from error
+    except _DAMAGED as error:
+        raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
+
+
+def _pixels(image: Image.Image, path) -> np.ndarray:
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise OSError(
+            f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
+        )
+    try:
+        return np.asarray(_to_rgb(ImageOps.exif_transpose(image), path))
     except _DAMAGED as error:
         raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
 

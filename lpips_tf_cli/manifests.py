@@ -1,0 +1,93 @@
+"""Manifests: lists of pairs of pictures, as CSV or Parquet, on any file system that Beam knows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow
+import pyarrow.parquet
+from apache_beam.io.filesystems import FileSystems
+
+NEEDED = ("reference", "image")
+ADDED = ("distance", "error", "layers")
+
+
+def schema(path: str) -> pyarrow.Schema:
+    """The columns of a manifest, those of a CSV file being text.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged or has no rows, or columns are missing or have names that the
+            result will give to others.
+    """
+    try:
+        found, rows = _parquet_schema(path) if path.endswith(".parquet") else _csv_schema(path)
+    except (pyarrow.ArrowException, csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"Cannot read {path}: {error}") from error
+    except Exception as error:  # each file system has its own
+        if isinstance(error, ValueError) and str(error).startswith("Expected"):
+            raise
+        raise OSError(f"Cannot read {path}: {error}") from error
+    missing = [name for name in NEEDED if name not in found.names]
+    taken = [name for name in ADDED if name in found.names]
+    named = ", ".join(found.names)
+    if missing:
+        raise ValueError(f"Expected columns reference and image. Received: {path} with {named}")
+    if taken:
+        raise ValueError(f"Expected no column {' or '.join(taken)}. Received: {path} with {named}")
+    if not rows:
+        raise ValueError(f"Expected at least one pair. Received: {path} without rows")
+    return found
+
+
+def read(pipeline: beam.Pipeline, path: str) -> beam.PCollection:
+    """The rows as dicts."""
+    if path.endswith(".parquet"):
+        return pipeline | "Manifest" >> beam.io.ReadFromParquet(path)
+    rows = pipeline | "Manifest" >> beam.Create([path]) | "Rows" >> beam.FlatMap(_csv_rows)
+    return rows | "Spread" >> beam.Reshuffle()  # over the workers
+
+
+def _parquet_schema(path: str) -> tuple[pyarrow.Schema, int]:
+    with FileSystems.open(path) as file:
+        found = pyarrow.parquet.ParquetFile(file)
+        return found.schema_arrow, found.metadata.num_rows
+
+
+def _csv_schema(path: str) -> tuple[pyarrow.Schema, int]:
+    with _text(path) as file:
+        names = next(csv.reader(file, strict=True), [])
+    rows = 0
+    for line, _, row in _csv_lines(path):
+        rows += 1
+        if len(row) != len(names):
+            raise ValueError(
+                f"Expected {len(names)} fields in each row. Received: {path} with {len(row)} "
+                f"in line {line}"
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(f"Expected different columns. Received: {path} with {', '.join(names)}")
+    return pyarrow.schema([(name, pyarrow.string()) for name in names]), rows
+
+
+def _csv_rows(path: str) -> Iterator[dict[str, Any]]:
+    for _, names, row in _csv_lines(path):
+        yield dict(zip(names, row, strict=True))
+
+
+def _csv_lines(path: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """For each row the number of its last line, the columns' names, and its fields."""
+    with _text(path) as file:
+        reader = csv.reader(file, strict=True)
+        names = next(reader, [])
+        for row in reader:
+            if row:  # no empty line
+                yield reader.line_num, names, row
+
+
+def _text(path: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(FileSystems.open(path), encoding="utf-8-sig", newline="")
