@@ -211,7 +211,7 @@ class _Handler(ModelHandler):
     counted: str  # name of the counter of elements
 
     def __init__(self, options: Mapping[str, Any], batch_size: int):
-        super().__init__(min_batch_size=1, max_batch_size=batch_size)
+        super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self.options = dict(options)
         self._counts = collections.Counter[str]()
 

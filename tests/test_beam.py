@@ -5,6 +5,7 @@ import csv
 import itertools
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,13 +19,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from apache_beam.testing.util import assert_that
-from conftest import numbers
+from conftest import ROOT, numbers
 from PIL import Image
 
 import lpips_tf
 from lpips_tf import beam as transforms
 from lpips_tf import images
-from lpips_tf_cli import main
+from lpips_tf_cli import main, pipelines
 
 WORKER = "apache_beam.runners.worker.sdk_worker_main"
 PROCESSES = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
@@ -278,3 +279,16 @@ def test_names_the_extra(run_program, tmp_path, monkeypatch, module):
     code, _, err = run_program(main.main, "score", "m.csv", "-o", "out.parquet")
     assert (code, err.count("\n")) == (1, 1)
     assert f'score needs {module}, which is not installed: pip install "lpips-tf[beam]"' in err
+
+
+def test_the_options_for_clusters_are_known(monkeypatch):
+    """As the documentation has them; no cluster is here to run them."""
+    (block,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/beam.md").read_text(), re.DOTALL)
+    commands = [shlex.split(line) for line in block.replace("\\\n", "").splitlines()
+                if not line.startswith("#")]  # fmt: skip
+    assert len(commands) == 4
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    for program, name, _, _, _, *arguments in commands:
+        assert (program, name) == ("lpips-tf", "score")
+        given = pipelines._checked_options(arguments).get_all_options(drop_default=True)
+        assert {word[2:] for word in arguments if word.startswith("--")} <= {*given}

@@ -55,6 +55,9 @@ def workplace(tmp_path, monkeypatch):
         shutil.copy(ROOT / f"examples/pictures/{picture}.png", tmp_path / folder / "cat.png")
     for folder, picture in (("results", "image"), ("originals", "reference")):
         Image.open(tmp_path / folder / "cat.png").convert("RGB").save(tmp_path / f"{picture}.tif")
+    (tmp_path / "manifest.csv").write_text(
+        "reference,image\noriginals/cat.png,results/cat.png\noriginals/cat.png,none.png\n"
+    )
     heads = {
         f"lin{i}.model.1.weight": np.ones((1, c, 1, 1), "f4")
         for i, c in enumerate(HEAD_CHANNELS["alex"])
@@ -183,7 +186,8 @@ def test_setup_commands_are_those_of_the_makefile_and_ci():
 def test_snippets_have_a_language_that_is_run():
     languages = {name for text in TEXTS.values() for name in re.findall(r"^ *```(.+)$", text, re.M)}
     assert languages == {"python", "console", "sh", "bash", "json", "bibtex"}
-    assert pages_with("bash") == pages_with("json") == ["README.md"]  # tests/test_serving.py
+    assert pages_with("json") == ["README.md"]  # tests/test_serving.py
+    assert pages_with("bash") == ["README.md", "docs/beam.md"]  # and of clusters, in test_beam.py
 
 
 def anchors(text):
