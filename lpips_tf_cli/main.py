@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lpips_tf_cli import compare, evaluate, export, optimize, program, score, train
+from lpips_tf_cli import compare, evaluate, export, neighbors, optimize, program, score, train
 from lpips_tf_cli.variadic import VariadicCommand
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app.command("all-pairs")(compare.all_pairs)
 app.command("optimize")(optimize.optimize)
 app.command("evaluate", cls=VariadicCommand)(evaluate.evaluate)
 app.command("train", cls=VariadicCommand)(train.train)
+app.command("index")(neighbors.index)
+app.command("search")(neighbors.search)
+app.command("duplicates")(neighbors.duplicates)
 app.command("score", context_settings=score.SETTINGS)(score.score)
 app.add_typer(export.app, name="export")
 

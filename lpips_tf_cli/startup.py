@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # What a missing extra of the package shows as: the names that are imported.
 EXTRAS = {
     "bapps": ("tensorflow_datasets", "importlib_resources", "scipy"),
+    "neighbors": ("faiss",),
     "beam": ("apache_beam", "pyarrow"),
     "train": ("tensorflow_datasets", "importlib_resources", "tensorboard"),
 }

@@ -1,0 +1,98 @@
+"""Image files in an index, and what is found in it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import faiss  # noqa: F401, so that its lack is told at once
+import numpy as np
+from PIL import Image
+
+import lpips_tf
+from lpips_tf import images
+from lpips_tf.neighbors import Index, groups
+from lpips_tf_cli import work
+
+MOST_DRAWN = 200  # groups on a sheet
+MOST_IN_A_ROW = 12
+
+
+def indexed(
+    metric: lpips_tf.LPIPS, folder: Path, size: int, factory: str, dimensions: int, seed: int
+) -> Index:
+    """The images of a folder, resized to squares.
+
+    Raises:
+        ValueError: no images, a `size` below the network's least, or as `Index.build` does.
+        OSError: an image that cannot be read.
+    """
+    if size < metric.least_side:
+        raise ValueError(
+            f"Expected --size of at least {metric.least_side} for this network. Received: {size}"
+        )
+    names = work.image_names(folder, least=1)
+    pictures = _resized([folder / name for name in names], size)
+    with work.progress(len(names), "embedding") as bar:
+        return Index.build(
+            metric, pictures, names, dimensions, factory, seed,
+            lambda count: bar.advance(bar.task_ids[0], count),
+        )  # fmt: skip
+
+
+def found(
+    path: Path, queries: Sequence[Path], k: int, candidates: int, net: str | None
+) -> list[tuple[str, str, float]]:
+    """Query, name and distance of the nearest images in an index, the nearest first.
+
+    Raises:
+        ValueError: the index is of another network than `net`.
+        OSError: as `Index.load` does, or a query cannot be read.
+    """
+    index = Index.load(path)
+    if net not in (None, index.metric.net):
+        raise ValueError(f"Expected an index of net={net}. Received: {path} of {index.metric.net}")
+    nearest = index.search(_resized(queries, index.pictures.shape[1]), k, candidates)
+    return [
+        (str(query), index.names[i], float(str(distance)))
+        for query, distances, indices in zip(queries, *nearest, strict=True)
+        for distance, i in zip(distances, indices, strict=True)
+    ]
+
+
+def duplicates(
+    index: Index, threshold: float
+) -> tuple[list[tuple[str, str, float]], list[list[int]]]:
+    """Pairs of names with their distances, and the groups that they connect."""
+    with work.progress(len(index.names), "comparing") as bar:
+        pairs = list(index.pairs(threshold, lambda n: bar.advance(bar.task_ids[0], n)))
+    named = [(index.names[i], index.names[j], float(f"{d:.8g}")) for i, j, d in pairs]
+    return named, groups((i, j) for i, j, _ in pairs)
+
+
+def draw(path: Path, index: Index, found: Sequence[Sequence[int]]) -> None:
+    """A picture with a row for each group, as far as they fit."""
+    rows = [group[:MOST_IN_A_ROW] for group in found[:MOST_DRAWN]]
+    side = index.pictures.shape[1]
+    columns = max(map(len, rows), default=1)
+    sheet = Image.new("RGB", (columns * side, max(len(rows), 1) * side), "white")
+    for y, row in enumerate(rows):
+        for x, i in enumerate(row):
+            sheet.paste(Image.fromarray(np.asarray(index.pictures[i])), (x * side, y * side))
+    sheet.save(path)
+
+
+def _resized(paths: Sequence[Path], size: int) -> np.ndarray:
+    def load(path: Path) -> np.ndarray:
+        picture = Image.fromarray(images.load(path))
+        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+
+    pictures = np.empty((len(paths), size, size, 3), np.uint8)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, work.progress(len(paths), "reading") as bar:
+        for i, picture in zip(itertools.count(), pool.map(load, paths), strict=False):
+            pictures[i] = picture
+            bar.advance(bar.task_ids[0])
+    return pictures

@@ -1,0 +1,123 @@
+"""The commands that look for near pictures: `index`, `search` and `duplicates`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lpips_tf_cli import results
+from lpips_tf_cli.options import Baseline, Net, Output, Version
+from lpips_tf_cli.program import printable
+from lpips_tf_cli.startup import extra, load_metric
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder of images.", show_default=False)
+]
+Size = Annotated[
+    int, typer.Option(min=1, help="Side in pixels that pictures are resized to before all.")
+]
+Factory = Annotated[
+    str, typer.Option(help="Kind of FAISS index, such as Flat, PCA64,PQ16 or IVF256,Flat.")
+]
+Dimensions = Annotated[
+    int, typer.Option(min=1, help="Numbers that an embedding is shortened to before FAISS.")
+]
+Candidates = Annotated[
+    int, typer.Option(min=1, help="Pictures of FAISS' whose distances are computed.")
+]
+
+
+def index(
+    folder: Folder,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="INDEX.h5", help="The index.", show_default=False),
+    ],
+    size: Size = 64,
+    factory: Factory = "Flat",
+    dimensions: Dimensions = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shortening.")] = 0,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+):
+    """Writes an index of a folder's images, for `search`."""
+    results.check_output(output, (".h5",))
+    with extra("index", "neighbors"), results.whole_file(output) as temporary:
+        metric = load_metric(net, version, baseline)
+        from lpips_tf_cli import galleries
+
+        built = galleries.indexed(metric, folder, size, factory, dimensions, seed)
+        built.save(temporary or output)
+    print(f"{printable(output)}: {len(built.names):,} images")
+
+
+def search(
+    index_file: Annotated[
+        Path, typer.Argument(metavar="INDEX.h5", help="From `index`.", show_default=False)
+    ],
+    queries: Annotated[
+        list[Path],
+        typer.Argument(metavar="QUERY...", help="Images to look for.", show_default=False),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many of each.")] = 10,
+    candidates: Candidates = 100,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: query, image and distance of each.")
+    ] = False,
+    net: Annotated[
+        Literal["alex", "vgg", "squeeze"] | None,
+        typer.Option(help="What the index has to be of; by default any.", show_default=False),
+    ] = None,
+):
+    """Prints the images of an index that are nearest to others, and their distances."""
+    with extra("search", "neighbors"):
+        from lpips_tf_cli import galleries
+    rows = galleries.found(index_file, queries, k, candidates, net)
+    if json:
+        results.write_json(sys.stdout, ("query", "image", "distance"), rows)
+    else:
+        for query, name, distance in rows:
+            print(f"{printable(query)}, {printable(name)}: {distance:.3f}")
+
+
+def duplicates(
+    folder: Folder,
+    threshold: Annotated[float, typer.Option(min=0, help="The largest distance of a pair.")] = 0.05,
+    output: Output = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Also draw the groups, a row each.", show_default=False
+        ),
+    ] = None,
+    size: Size = 64,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+):
+    """Prints groups of images in a folder that look the same, connected by pairs within a
+    threshold.
+    """
+    results.check_output(output)
+    results.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
+    with (
+        extra("duplicates", "neighbors"),
+        results.output_file(output) as write,
+        results.whole_file(sheet) as drawn,
+    ):
+        metric = load_metric(net, version, baseline)
+        from lpips_tf_cli import galleries
+
+        gallery = galleries.indexed(metric, folder, size, "Flat", 1024, 0)
+        pairs, groups = galleries.duplicates(gallery, threshold)
+        write(("image0", "image1", "distance"), pairs)
+        if drawn is not None:
+            galleries.draw(drawn, gallery, groups)
+    for group in groups:
+        print(", ".join(printable(gallery.names[i]) for i in group))
+    count = sum(len(group) for group in groups)
+    print(f"{len(groups)} groups of {count} images, {len(pairs)} pairs")

@@ -1,0 +1,161 @@
+"""`lpips-tf score` with two worker processes against `lpips-tf dirs`: the same distances, although
+a worker is killed; memory; throughput.
+
+    python scripts/check_beam.py [--pairs 5000] [--update BENCHMARKS.md]
+
+Takes about three minutes on two CPU cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+from made_bapps import distorted
+from PIL import Image
+from report import table, update
+
+SIDE = 128  # of the pictures
+FEW = 200  # pairs, to tell how long the start takes
+EVERY = 100  # one pair of these is broken
+WORKER = "apache_beam.runners.worker.sdk_worker_main"
+TWO_WORKERS = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+PROGRAM = [sys.executable, "-m", "lpips_tf_cli"]
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    rng = np.random.default_rng(0)
+    for start in range(0, count, 500):
+        references, images, *_ = distorted(rng, min(500, count - start))
+        for i, pair in enumerate(zip(references, images, strict=True), start):
+            for name, picture in zip(("d0", "d1"), pair, strict=True):
+                (folder / name).mkdir(exist_ok=True)
+                picture = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+                picture.save(folder / name / f"{i:06}.png")
+
+
+def write_manifest(folder: Path, count: int) -> Path:
+    path = folder / f"{count}.csv"
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "reference", "image"])
+        for i in range(count):
+            image = "broken.png" if i % EVERY == EVERY - 1 else f"d1/{i:06}.png"
+            table.writerow([i, folder / "d0" / f"{i:06}.png", folder / image])
+    return path
+
+
+class Workers(threading.Thread):
+    """Notes the memory of worker processes, and kills one of them when asked to."""
+
+    def __init__(self, kill: bool):
+        super().__init__(daemon=True)
+        self.memory: dict[int, list[float]] = {}  # MiB by process, each half a second
+        self._kill, self._over = kill, threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    words = (folder / "cmdline").read_text().split("\0")
+                    if "-m" not in words or WORKER not in words:
+                        continue
+                    pages = int((folder / "statm").read_text().split()[1])
+                    noted = self.memory.setdefault(int(folder.name), [])
+                    noted.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+                    if self._kill and len(noted) == 30:
+                        self._kill = False
+                        os.kill(int(folder.name), signal.SIGKILL)
+                except OSError:
+                    continue
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+    def growth(self) -> float:
+        """By how much a worker's memory in the last third exceeds that in the second, in MiB."""
+        found = [np.array_split(noted, 3) for noted in self.memory.values() if len(noted) > 8]
+        return max((float(last.max() - middle.max()) for _, middle, last in found), default=0.0)
+
+
+def timed(*arguments: object) -> float:
+    start = time.perf_counter()
+    subprocess.run([*PROGRAM, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def scored(manifest: Path, kill: bool = False) -> tuple[list[dict], float, Workers]:
+    output, workers = manifest.with_suffix(".parquet"), Workers(kill)
+    workers.start()
+    seconds = timed("score", manifest, "-o", output, *TWO_WORKERS)
+    workers.stop()
+    return pyarrow.parquet.read_table(output).to_pylist(), seconds, workers
+
+
+def check(rows: list[dict], expected: dict[str, float], count: int) -> float:
+    """The largest difference; raises AssertionError where a row is not as it should be."""
+    assert sorted(int(row["id"]) for row in rows) == list(range(count))
+    largest = 0.0
+    for row in rows:
+        broken = int(row["id"]) % EVERY == EVERY - 1
+        assert (row["distance"] is None) == broken == (row["error"] is not None), row
+        if not broken:
+            difference = abs(row["distance"] - expected[f"{int(row['id']):06}.png"])
+            largest = max(largest, difference)
+    assert largest <= 2e-6, largest
+    return largest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5000)
+    parser.add_argument("--update", type=Path, help="replace the section `beam` in this file")
+    arguments = parser.parse_args()
+    count = arguments.pairs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pictures(folder, count)
+        for part in ("d0", "d1"):  # the same for few
+            (folder / f"few-{part}").mkdir()
+            for path in sorted((folder / part).iterdir())[:FEW]:
+                (folder / f"few-{part}" / path.name).symlink_to(path)
+        by_dirs = timed("dirs", folder / "d0", folder / "d1", "-o", folder / "dirs.json")
+        few_dirs = timed("dirs", folder / "few-d0", folder / "few-d1", "-o", folder / "few.json")
+        found = json.loads((folder / "dirs.json").read_text())
+        expected = {row["name"]: row["distance"] for row in found}
+        rows, by_score, workers = scored(write_manifest(folder, count))
+        _, few_score, _ = scored(write_manifest(folder, FEW))
+        largest = check(rows, expected, count)
+        rows, _, _ = scored(write_manifest(folder, count), kill=True)
+        check(rows, expected, count)
+    speed = [(count - FEW) / (by_dirs - few_dirs), (count - FEW) / (by_score - few_score)]
+    cells = [
+        ["`dirs`", f"{by_dirs:.1f} s", f"{few_dirs:.1f} s", f"{speed[0]:.0f}"],
+        ["`score`, two workers", f"{by_score:.1f} s", f"{few_score:.1f} s", f"{speed[1]:.0f}"],
+        ["ratio", f"{by_dirs / by_score:.2f}", "", f"**{speed[1] / speed[0]:.2f}**"],
+    ]
+    header = ["", f"{count:,} pairs", f"{FEW} pairs", "pairs a second between them"]
+    text = (
+        f"{table(header, cells)}\n\nThe largest difference of a distance is {largest:.1e}; after a "
+        "worker was killed all rows are as they should be too. A worker's memory grew by at most "
+        f"{max(workers.growth(), 0):.0f} MiB in the last third of its run."
+    )
+    print(text)
+    if arguments.update:
+        update(arguments.update, "beam", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Nearest neighbours and near-duplicates by LPIPS."""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import numbers
+from made_bapps import distorted
+from PIL import Image
+
+import lpips_tf
+from lpips_tf.neighbors import Index, Sketch, groups
+from lpips_tf_cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of Keras
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """300 crops of pictures and, at 300 and after, distorted copies of the first 20."""
+    references, copies, *_ = distorted(np.random.default_rng(0), 300)
+    return np.stack([*references, *copies[:20]])
+
+
+@pytest.fixture(scope="module")
+def matrix(build, pictures):
+    """All distances, by a product of whole embeddings."""
+    return lpips_tf.distance_matrix(build(), pictures)
+
+
+@pytest.fixture(scope="module")
+def index(build, pictures):
+    return Index.build(build(), pictures[:300])
+
+
+def test_finds_the_nearest(index, pictures, matrix):
+    found = index.search(pictures[300:], k=5)
+    expected = np.sort(matrix[300:, :300], axis=1)[:, :5]
+    np.testing.assert_allclose(found.distances, expected, atol=2e-6)
+    rows = np.arange(300, 320)[:, None]
+    np.testing.assert_allclose(matrix[rows, found.indices], expected, atol=2e-6)
+
+
+def test_a_picture_is_nearest_to_itself(index, pictures):
+    found = index.search(pictures[7:9], k=1)
+    assert found.indices[:, 0].tolist() == [7, 8]
+    np.testing.assert_allclose(found.distances, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("factory", ["PCA32,Flat", "SQ8", "PCA32,PQ8x4", "IVF4,Flat"])
+def test_candidates_make_up_for_short_codes(build, pictures, matrix, factory):
+    index = Index.build(build(), pictures[:300], factory=factory)
+    found = index.search(pictures[300:], k=10, candidates=100)
+    true = np.argsort(matrix[300:, :300], axis=1)[:, :10]
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.indices, true, strict=True)])
+    assert recall > (0.6 if factory.startswith("IVF") else 0.9)
+
+
+def test_sketches_keep_distances():
+    a, b = np.random.default_rng(0).normal(0, 1, (2, 200, 31872)).astype("float32")
+    sketch = Sketch(31872, 1024, seed=3)
+    ratios = np.square(sketch(a) - sketch(b)).sum(1) / np.square(a - b).sum(1)
+    assert sketch(a).shape == (200, 1024)
+    assert ratios.mean() == pytest.approx(1, abs=0.02)
+    assert ratios.min() > 0.8 and ratios.max() < 1.2
+    np.testing.assert_array_equal(sketch(a), Sketch(31872, 1024, seed=3)(a))
+    assert (sketch(a) != Sketch(31872, 1024, seed=4)(a)).any()
+    np.testing.assert_array_equal(Sketch(500, 1024, seed=0)(a[:, :500]), a[:, :500])
+
+
+def test_saved_and_loaded(index, pictures, tmp_path):
+    index.save(tmp_path / "index.h5")
+    loaded = Index.load(tmp_path / "index.h5")
+    assert loaded.names == index.names
+    for found, expected in zip(loaded.search(pictures[300:]), index.search(pictures[300:]),
+                               strict=True):  # fmt: skip
+        np.testing.assert_array_equal(found, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.h5"]
+
+
+def test_pairs_are_all_that_are_near(build, pictures, matrix):
+    index = Index.build(build(), pictures)
+    threshold = 0.1
+    found = {(i, j): d for i, j, d in index.pairs(threshold)}
+    rows, columns = np.nonzero(np.triu(matrix <= threshold, 1))
+    assert set(found) == set(zip(rows.tolist(), columns.tolist(), strict=True))
+    assert len(found) > 5
+    for place, distance in found.items():
+        assert distance == pytest.approx(matrix[place], abs=2e-6)
+
+
+def test_groups():
+    assert groups([(1, 2), (5, 9), (2, 7), (3, 4), (7, 1)]) == [[1, 2, 7], [3, 4], [5, 9]]
+    assert groups([]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pictures": np.zeros((2, 64, 64, 3))}, "dtype uint8. Received: .*float64"),
+        ({"pictures": np.zeros((64, 64, 3), "u1")}, r"\(N, H, W, 3\)"),
+        ({"names": ["a"]}, "of its own for each of 60 pictures. Received: 1 names"),
+        ({"names": ["a"] * 60}, "Received: 60 names, 1 different"),
+        ({"factory": "Flatt"}, "FAISS refuses factory='Flatt': could not parse"),
+        ({"factory": "PCA64,PQ16"}, "FAISS refuses .* cannot output 64 dimensions"),
+    ],
+)
+def test_refuses_to_build(build, pictures, change, message):
+    with pytest.raises(ValueError, match=message):
+        Index.build(build(), **({"pictures": pictures[:60]} | change))
+
+
+def test_refuses_queries(index, pictures):
+    for queries in (pictures[:1, :40], pictures[0], pictures[:0], pictures[:1] / 255):
+        with pytest.raises(ValueError, match=r"queries of shape \(Q, 64, 64, 3\) and dtype uint8"):
+            index.search(queries)
+    with pytest.raises(ValueError, match="k of at least 1"):
+        index.search(pictures[:1], k=0)
+
+
+def test_refuses_an_index_of_another_metric(index, tmp_path, build):
+    index.save(tmp_path / "index.h5")
+    with pytest.raises(ValueError, match=r"built with: version='0.1', received '0.0'"):
+        Index.load(tmp_path / "index.h5", build(version="0.0"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "index", "missing", "other"])
+def test_refuses_what_is_damaged(index, tmp_path, damage):
+    path = tmp_path / "index.h5"
+    index.save(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif damage == "text":
+        path.write_text("Cats.")
+    elif damage == "other":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    else:
+        with h5py.File(path, "r+") as file:
+            if damage == "index":
+                file["index"][500] += 1
+            else:
+                del file["pictures"]
+    with pytest.raises(OSError, match=r"index\.h5"):
+        Index.load(path)
+
+
+@pytest.fixture
+def folder(pictures, tmp_path, monkeypatch):
+    """Ten pictures and enlarged copies of two, and a query beside them."""
+    (tmp_path / "photos").mkdir()
+    for i in range(0, 300, 30):
+        Image.fromarray(pictures[i]).save(tmp_path / "photos" / f"{i:03}.png")
+    for i in (30, 60):
+        copy = Image.fromarray(pictures[i]).resize((128, 128), Image.Resampling.BICUBIC)
+        copy.save(tmp_path / "photos" / f"{i:03} copy.jpg", quality=97)
+    Image.fromarray(pictures[30]).save(tmp_path / "query.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_commands(run_program, folder):
+    code, out, err = run_program(main.main, "index", "photos", "-o", "photos.h5")
+    assert (code, out, err) == (0, "photos.h5: 12 images\n", "")
+    code, out, err = run_program(main.main, "search", "photos.h5", "query.png", "-k", 2, "--json")
+    found = json.loads(out)
+    assert [row["image"] for row in found] == ["030.png", "030 copy.jpg"]
+    assert found[0]["distance"] < 1e-9 < found[1]["distance"] < 0.05
+    code, out, err = run_program(
+        main.main, "duplicates", "photos", "--threshold", 0.05, "--sheet", "sheet.png",
+        "-o", "pairs.csv",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out == "030 copy.jpg, 030.png\n060 copy.jpg, 060.png\n2 groups of 4 images, 2 pairs\n"
+    assert len(Path("pairs.csv").read_text().splitlines()) == 3
+    assert Image.open("sheet.png").size == (128, 128)
+
+
+def test_options_of_commands(run_program, folder, build, pictures):
+    run_program(main.main, "index", "photos", "-o", "i.h5", "--net", "vgg", "--baseline")
+    code, out, _ = run_program(main.main, "search", "i.h5", "photos/060.png", "-k", 3)
+    distances = [float(line.split(": ")[1]) for line in out.splitlines()]
+    assert code == 0 and distances == sorted(distances) and distances[0] == 0
+    metric = build("vgg", lpips=False)
+    second = out.splitlines()[-1].split(", ")[1].split(":")[0]
+    expected = numbers(metric(pictures[60:61], pictures[int(second[:3])][None]))[0]
+    assert distances[-1] == pytest.approx(float(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["index", "none", "-o", "i.h5"], 1, "There is none at none"),
+        (["index", "photos", "-o", "i.npz"], 2, "ends in .h5. Received: i.npz"),
+        (["index", "photos", "-o", "i.h5", "--size", "16"], 1, "--size of at least 31"),
+        (["index", "photos", "-o", "i.h5", "--factory", "x"], 1, "FAISS refuses factory='x'"),
+        (["index", "photos", "-o", "no/i.h5"], 1, "Cannot write no/i.h5"),
+        (["search", "none.h5", "query.png"], 1, "There is none at none.h5"),
+        (["search", "query.png", "query.png"], 1, "Cannot read the index query.png"),
+        (["search", "photos.h5", "none.png"], 1, "There is none at none.png"),
+        (["search", "photos.h5", "query.png", "--net", "vgg"], 1, "Expected an index of net=vgg"),
+        (["search", "photos.h5", "query.png", "-k", "0"], 2, "-k"),
+        (["duplicates", "photos", "--threshold", "-1"], 2, "--threshold"),
+        (["duplicates", "photos", "--sheet", "x.gif"], 2, "ends in .png or .jpg or .webp"),
+    ],
+)
+def test_commands_refuse(run_program, folder, index, arguments, code, message):
+    index.save("photos.h5")
+    before = sorted(folder.rglob("*"))
+    found, out, err = run_program(main.main, *arguments)
+    assert (found, out, err.count("\n")) == (code, "", 1), err
+    assert message in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_names_the_extra(run_program, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "lpips_tf_cli.galleries", raising=False)
+    monkeypatch.delattr("lpips_tf_cli.galleries", raising=False)
+    code, _, err = run_program(main.main, "index", "photos", "-o", "i.h5")
+    assert (code, err.count("\n")) == (1, 1)
+    assert 'needs faiss, which is not installed: pip install "lpips-tf[neighbors]"' in err
