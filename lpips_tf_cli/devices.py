@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -17,14 +18,20 @@ def strategy(hosts: bool = False) -> tf.distribute.Strategy:
     Args:
         hosts: also over those that the environment variable TF_CONFIG names, if there are several
             (`tf.distribute.cluster_resolver.TFConfigClusterResolver`). Nothing may have been
-            computed before.
+            computed before. Otherwise a warning says that these have no part in it.
 
     Raises:
         ValueError: TF_CONFIG is no JSON.
     """
-    cluster = _cluster() if hosts else {}
-    if len([*cluster.get("chief", []), *cluster.get("worker", [])]) > 1:
+    cluster = _cluster()
+    count = len([*cluster.get("chief", []), *cluster.get("worker", [])])
+    if count > 1 and hosts:
         return tf.distribute.MultiWorkerMirroredStrategy()
+    if count > 1:
+        warnings.warn(
+            f"TF_CONFIG names {count} hosts, but this command computes all of its work on this one",
+            stacklevel=2,
+        )
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()

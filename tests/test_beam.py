@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import itertools
 import os
 import re
 import shlex
@@ -25,6 +24,7 @@ from PIL import Image
 import lpips_tf
 from lpips_tf import beam as transforms
 from lpips_tf import images
+from lpips_tf.beam import ScorePairs
 from lpips_tf_cli import main, pipelines
 
 WORKER = "apache_beam.runners.worker.sdk_worker_main"
@@ -89,7 +89,7 @@ def assert_scored(found, rows, expected):
 
 
 def test_scores(rows, expected):
-    run(rows, transforms.ScorePairs(), lambda found: assert_scored(found, rows, expected))
+    run(rows, ScorePairs(), lambda found: assert_scored(found, rows, expected))
 
 
 def test_options_and_layers(rows):
@@ -104,12 +104,25 @@ def test_options_and_layers(rows):
         assert good["layers"] == pytest.approx([float(numbers(x)[0]) for x in layers], rel=1e-5)
         assert (bad["distance"], bad["layers"]) == (None, None)
 
-    run([rows[1], rows[41]], transforms.ScorePairs(per_layer=True, **options), check)
+    run([rows[1], rows[41]], ScorePairs(per_layer=True, **options), check)
+
+
+def test_low_precision_on_request(rows):
+    def check(found):
+        full, low = (row["distance"] for row in sorted(found, key=lambda row: row["id"]))
+        assert low == pytest.approx(full, rel=0.02) and low != full
+
+    def transform(elements):
+        scored = elements | ScorePairs()
+        named = elements | beam.Map(lambda row: {**row, "id": "low"})
+        return (scored, named | "Low" >> ScorePairs(dtype="mixed_bfloat16")) | beam.Flatten()
+
+    run([rows[1]], beam.ptransform_fn(transform)(), check)
 
 
 def test_counts(rows):
     pipeline = beam.Pipeline()
-    pipeline | beam.Create(rows) | transforms.ScorePairs()
+    pipeline | beam.Create(rows) | ScorePairs()
     counters = pipeline.run().metrics().query()["counters"]
     found = {c.key.metric.name: c.committed for c in counters
              if c.key.metric.namespace == "lpips_tf"}  # fmt: skip
@@ -141,14 +154,17 @@ def test_mean_over_all_pairs(rows):
     run([{"image": path} for path in paths], transforms.MeanPairwiseDistance(), check)
 
 
-def test_means_merge_in_any_order():
-    embeddings = np.random.default_rng(0).normal(3, 0.1, (23, 50)).astype("float32")
-    exact = np.mean([np.sum((a.astype(float) - b) ** 2)
-                     for a, b in itertools.combinations(embeddings, 2)])  # fmt: skip
+def test_means_of_two_thousand_pictures_merge_in_any_order():
+    metric = lpips_tf.LPIPS()
+    pictures = np.random.default_rng(0).integers(0, 256, (2000, 4, 4, 3), "uint8")
+    pictures = pictures.repeat(8, axis=1).repeat(8, axis=2)
+    matrix = lpips_tf.distance_matrix(metric, pictures)
+    exact = matrix[np.triu_indices(2000, 1)].mean(dtype=np.float64)
+    embeddings = np.concatenate([metric.embed(x).numpy() for x in np.split(pictures, 40)])
     combine = transforms.MeanOfPairs()
-    for seed in range(20):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
-        parts = np.array_split(rng.permutation(embeddings), rng.integers(1, 30))
+        parts = np.array_split(rng.permutation(embeddings), rng.integers(1, 3000))
         accumulators = []
         for part in parts:
             accumulator = combine.create_accumulator()

@@ -389,3 +389,15 @@ def test_other_backends_are_refused(root, build, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match=r"TensorFlow backend. Received: KERAS_BACKEND=jax"):
         evaluation.distances(L2, None)
+
+
+def test_command_says_that_other_hosts_have_no_part(run_program, root, monkeypatch):
+    cluster = {"worker": ["localhost:1", "localhost:2"]}
+    task = {"type": "worker", "index": 0}
+    arguments = ["evaluate", "--bapps-dir", root, "--datasets", "val/cnn", "--json"]
+    code, alone, _ = run_program(main.main, *arguments)
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    code, out, err = run_program(main.main, *arguments)
+    assert code == 0
+    assert "warning: TF_CONFIG names 2 hosts, but this command computes all of its work on" in err
+    assert json.loads(out)["mean"] == json.loads(alone)["mean"]
