@@ -10,6 +10,8 @@ an `error`, so as many elements come out as go in.
 from __future__ import annotations
 
 import collections
+import inspect
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +26,8 @@ from keras import ops
 
 import lpips_tf
 from lpips_tf import images
-from lpips_tf.metric import NETWORKS
+from lpips_tf.inputs import check_choice
+from lpips_tf.metric import NETWORKS, VERSIONS
 
 NAMESPACE = "lpips_tf"  # of the counters
 BATCH_SIZE = 32
@@ -194,6 +197,8 @@ class _Read(beam.DoFn):
 
 def _loaded(element: Element, field: str) -> np.ndarray:
     path = element.get(field)
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
     if not isinstance(path, str) or not path:
         raise ValueError(f"Expected a path as {field}. Received: {path!r}")
     try:
@@ -211,6 +216,13 @@ class _Handler(ModelHandler):
     counted: str  # name of the counter of elements
 
     def __init__(self, options: Mapping[str, Any], batch_size: int):
+        if batch_size < 1:
+            raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
+        inspect.signature(lpips_tf.LPIPS).bind(**options)  # or they would fail in the workers
+        check_choice("net", options.get("net", "alex"), NETWORKS)
+        check_choice("version", options.get("version", "0.1"), VERSIONS)
+        if options.get("spatial"):
+            raise ValueError("Expected a metric that gives numbers. Received: spatial=True")
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)
         self.options = dict(options)
         self._counts = collections.Counter[str]()

@@ -315,7 +315,7 @@ class LPIPS(keras.Model):
             if any(drop[i : i + 1]):
                 differences = self.heads[i].dropout(differences, training=True)
             if not self.spatial:  # averaging first leaves the head less to do; both are linear
-                differences = ops.mean(differences, axis=(1, 2), keepdims=True)
+                differences = _mean_over_positions(differences)
             layer = self._weighted(i, differences)
             if self.spatial:
                 layers.append(resize_bilinear(layer, size) * ops.reshape(valid, (-1, 1, 1, 1)))
@@ -468,6 +468,11 @@ def _nan_unless_finite(images):
         return ops.ones(1)
     large = ops.square(1e3 * ops.cast(images, "float32"))
     return ops.where(ops.isfinite(ops.sum(large, axis=(1, 2, 3))), 1.0, float("nan"))
+
+
+def _mean_over_positions(features):
+    """(N, h, w, C) to (N, 1, 1, C). Row by row: float32 loses four digits in a sum of millions."""
+    return ops.mean(ops.mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
 def _unit_normalize(features):

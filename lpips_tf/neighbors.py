@@ -23,6 +23,8 @@ from lpips_tf.metric import LPIPS
 
 FORMAT = "lpips_tf index 1"
 SLACK = 1.5  # shortened embeddings are rarely a tenth nearer or farther than long ones
+ROUNDING = 1e-5  # of the distances of shortened embeddings
+EQUAL = 1e-12  # far below what any difference of pixels makes
 BATCH = 64  # pictures that are embedded at once
 
 
@@ -76,9 +78,11 @@ class Index:
             progress: called with the number of pictures after each batch.
 
         Raises:
-            ValueError: pictures of another shape or type, names that do not fit, or a factory that
-                FAISS refuses, or has too few pictures for.
+            ValueError: a metric of maps, pictures of another shape or type, names that do not fit,
+                or a factory that FAISS refuses, or has too few pictures for.
         """
+        if metric.spatial:
+            raise ValueError("Expected a metric that gives numbers. Received: spatial=True")
         pictures = np.asarray(pictures)
         if pictures.ndim != 4 or pictures.dtype != np.uint8 or not len(pictures):
             raise ValueError(
@@ -126,12 +130,13 @@ class Index:
     ) -> Iterator[tuple[int, int, float]]:
         """Pairs of pictures whose distance is at most `threshold`: positions i < j, and it.
 
-        Distances are computed of all pairs that in FAISS' index are at most 1.5 times as far.
+        Distances are computed of all pairs that in FAISS' index are at most 1.5 times as far. Kinds
+        of index that look at a part of the pictures only (IVF, HNSW) miss some.
         """
         for start in range(0, len(self.names), BATCH):
             embeddings = _numbers(self.metric.embed(self.pictures[start : start + BATCH]))
-            near = self.index.range_search(self.sketch(embeddings), SLACK * threshold)
-            limits, _, found = near
+            radius = SLACK * threshold + ROUNDING  # FAISS finds what is nearer
+            limits, _, found = self.index.range_search(self.sketch(embeddings), radius)
             for i, embedding in enumerate(embeddings, start):
                 others = found[limits[i - start] : limits[i - start + 1]]
                 others = np.sort(others[others > i])
@@ -220,7 +225,9 @@ class Index:
             others = self.metric.embed(self.pictures[positions[start : start + BATCH]])
             difference = np.square(_numbers(others) - embedding)
             parts.append(difference.sum(axis=1, dtype=np.float64))
-        return np.concatenate(parts)
+        distances = np.concatenate(parts)
+        # Batches of other sizes round otherwise: a picture's distance from itself would not be 0.
+        return np.where(distances < EQUAL, 0, distances)
 
     def _checked(self, queries: Any) -> np.ndarray:
         queries, shape = np.asarray(queries), self.pictures.shape[1:]

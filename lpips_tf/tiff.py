@@ -40,7 +40,10 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
             plain = _is_plain(tifffile, page)
         except (tifffile.TiffFileError, IndexError) as error:
             raise OSError(f"Cannot read the image {path}: {error}") from error
-        yield _Windows(path, page) if plain else images.load(path)
+        if plain and page.is_memmappable:  # one strip would be read whole for each window
+            yield tifffile.memmap(path, mode="r", page=0)
+        else:
+            yield _Windows(path, page) if plain else images.load(path)
 
 
 class _Windows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,10 @@ def _tried(run: Any, prefix: str, options: PipelineOptions) -> Counts:
             with quietly():  # worker processes load TensorFlow
                 return run(prefix)
         except RuntimeError as error:
+            if "KeyboardInterrupt" in str(error):  # which Beam makes its own error of
+                raise KeyboardInterrupt from error
+            if "SystemExit: 143" in str(error):
+                raise SystemExit(128 + signal.SIGTERM) from error
             if attempt == attempts or not any(words in str(error) for words in ENDED):
                 raise
             print("lpips-tf: warning: a worker process ended; starting again", file=sys.stderr)

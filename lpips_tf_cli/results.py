@@ -33,7 +33,7 @@ def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> No
     exists = os.path.exists  # of a name that is too long `Path.exists` raises
     if path and exists(path) and any(exists(p) and path.samefile(p) for p in inputs):
         raise typer.BadParameter(
-            f"Expected a file that is not an image to compare. Received: {path}", param_hint=option
+            f"Expected a file that is not read as well. Received: {path}", param_hint=option
         )
 
 

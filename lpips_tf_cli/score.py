@@ -9,7 +9,7 @@ import typer
 
 from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Version
 from lpips_tf_cli.program import printable
-from lpips_tf_cli.results import check_output
+from lpips_tf_cli.results import check_no_input, check_output
 from lpips_tf_cli.startup import extra
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}  # they go to Beam
@@ -53,6 +53,7 @@ def score(
     """
     check_output(Path(manifest), (".csv", ".parquet"), "MANIFEST")
     check_output(Path(output), (".parquet",))
+    check_no_input(Path(output), [Path(manifest)], "--output")
     with extra("score", "beam"):
         from lpips_tf_cli import pipelines
     options = {"net": net, "version": version, "lpips": not baseline, "dtype": dtype}

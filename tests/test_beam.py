@@ -184,6 +184,24 @@ def test_a_mean_of_others_is_refused(rows, which, message):
         run(elements, transforms.MeanPairwiseDistance(), lambda found: None)
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"net": "foo"}, ValueError), ({"version": "9"}, ValueError), ({"x": 1}, TypeError),
+        ({"spatial": True}, ValueError), ({"batch_size": 0}, ValueError),
+    ],
+)  # fmt: skip
+def test_transforms_refuse_at_once(options, error):
+    for transform in (ScorePairs, transforms.Embed, transforms.MeanPairwiseDistance):
+        with pytest.raises(error):
+            transform(**options)
+
+
+def test_paths_of_any_kind(rows, expected):
+    element = {name: Path(rows[1][name]) for name in ("reference", "image")}
+    run([element], ScorePairs(), lambda found: pytest.approx(expected[1]) == found[0]["distance"])
+
+
 def write_csv(path, rows):
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
@@ -223,6 +241,20 @@ def test_a_killed_worker_changes_nothing(rows, expected, tmp_path):
     assert out == f"{output}: 40 distances, 6 errors\n"
     assert_scored(pyarrow.parquet.read_table(output).to_pylist(), rows, expected)
     assert sorted(tmp_path.iterdir()) == sorted([manifest, output])
+
+
+def test_interrupted(rows, tmp_path):
+    manifest, output = tmp_path / "manifest.csv", tmp_path / "out.parquet"
+    write_csv(manifest, rows * 100)
+    command = [sys.executable, "-m", "lpips_tf_cli", "score", manifest, "-o", output]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".score-*")):
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert list(tmp_path.iterdir()) == [manifest]
 
 
 def kill_a_worker(parent):
@@ -266,6 +298,7 @@ def test_manifests_that_are_refused(run_program, tmp_path, monkeypatch, content,
         (["none.csv", "-o", "out.parquet"], 1, "Cannot read none.csv"),
         (["m.txt", "-o", "out.parquet"], 2, "ends in .csv or .parquet. Received: m.txt"),
         (["text.parquet", "-o", "out.parquet"], 1, "Cannot read text.parquet"),
+        (["text.parquet", "-o", "text.parquet"], 2, "not read as well. Received: text.parquet"),
         (["m.csv", "-o", "out.csv"], 2, "ends in .parquet. Received: out.csv"),
         (["m.csv", "-o", "no/out.parquet"], 1, "Cannot write no/out.parquet"),
         (["m.csv", "-o", "out.parquet", "--ruhner", "x"], 2, "options of Beam. Received: --ruhner"),

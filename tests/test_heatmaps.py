@@ -140,7 +140,7 @@ def test_does_not_write_over_an_image(run_program, tmp_path, monkeypatch, name):
     Path("link.png").symlink_to("a.png")
     code, _, err = run_program(main.main, "pair", "a.png", "b.png", "--heatmap", name)
     assert code == 2
-    assert f"Expected a file that is not an image to compare. Received: {name}" in err
+    assert f"Expected a file that is not read as well. Received: {name}" in err
     assert Path("a.png").read_bytes() == PAIR[0].read_bytes()
 
 

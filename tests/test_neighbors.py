@@ -92,6 +92,14 @@ def test_pairs_are_all_that_are_near(build, pictures, matrix):
         assert distance == pytest.approx(matrix[place], abs=2e-6)
 
 
+def test_equal_pictures(build, pictures):
+    index = Index.build(build(), np.concatenate([pictures[:40], pictures[:10], pictures[:10]]))
+    for threshold in (0, 1e-6):
+        found = list(index.pairs(threshold))
+        assert len(found) == 30 and {d for *_, d in found} == {0}
+    assert (index.search(pictures[:7], k=3).distances[:, :3] == 0).all()
+
+
 def test_groups():
     assert groups([(1, 2), (5, 9), (2, 7), (3, 4), (7, 1)]) == [[1, 2, 7], [3, 4], [5, 9]]
     assert groups([]) == []
@@ -102,6 +110,7 @@ def test_groups():
     [
         ({"pictures": np.zeros((2, 64, 64, 3))}, "dtype uint8. Received: .*float64"),
         ({"pictures": np.zeros((64, 64, 3), "u1")}, r"\(N, H, W, 3\)"),
+        ({"metric": lpips_tf.LPIPS(spatial=True)}, "spatial=True"),
         ({"names": ["a"]}, "of its own for each of 60 pictures. Received: 1 names"),
         ({"names": ["a"] * 60}, "Received: 60 names, 1 different"),
         ({"factory": "Flatt"}, "FAISS refuses factory='Flatt': could not parse"),
@@ -110,7 +119,7 @@ def test_groups():
 )
 def test_refuses_to_build(build, pictures, change, message):
     with pytest.raises(ValueError, match=message):
-        Index.build(build(), **({"pictures": pictures[:60]} | change))
+        Index.build(**({"metric": build(), "pictures": pictures[:60]} | change))
 
 
 def test_refuses_queries(index, pictures):
