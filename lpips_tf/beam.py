@@ -9,6 +9,7 @@ an `error`, so as many elements come out as go in.
 
 from __future__ import annotations
 
+import abc
 import collections
 import inspect
 import os
@@ -28,6 +29,7 @@ import lpips_tf
 from lpips_tf import images
 from lpips_tf.inputs import check_choice
 from lpips_tf.metric import NETWORKS, VERSIONS
+from lpips_tf.pairwise import mean_of_pairs
 
 NAMESPACE = "lpips_tf"  # of the counters
 BATCH_SIZE = 32
@@ -112,8 +114,8 @@ class _Moments(NamedTuple):
 
 
 class MeanOfPairs(beam.CombineFn):
-    """Embeddings, (D,) each, to the mean of `‖e_i - e_j‖²` over all pairs, from Σe and Σ‖e‖² alone:
-    `Σ_{i<j} ‖e_i - e_j‖² = N Σ‖e‖² - ‖Σe‖²`.
+    """Embeddings, (D,) each, to the mean of `‖e_i - e_j‖²` over all pairs, from Σe and Σ‖e‖² alone,
+    as `lpips_tf.mean_pairwise_distance`.
     """
 
     def create_accumulator(self):
@@ -130,11 +132,7 @@ class MeanOfPairs(beam.CombineFn):
         return merged
 
     def extract_output(self, accumulator):
-        number, total, squares = accumulator
-        if number < 2:
-            raise ValueError(f"Expected at least two pictures. Received: {number}")
-        pairs = number * (number - 1) / 2
-        return max(float(number * squares - np.dot(total, total)) / pairs, 0.0)
+        return mean_of_pairs(*accumulator)
 
 
 def _added(a: _Moments, b: _Moments) -> _Moments:
@@ -209,7 +207,7 @@ def _loaded(element: Element, field: str) -> np.ndarray:
     return images.decode(content, path)
 
 
-class _Handler(ModelHandler):
+class _Handler(ModelHandler, abc.ABC):
     """One metric for each worker process, and what it computes of batches of pictures."""
 
     nothing: Mapping[str, Any]  # fields of an element that failed
@@ -248,9 +246,9 @@ class _Handler(ModelHandler):
         self._count("seconds", time.perf_counter() - start)
         return results
 
+    @abc.abstractmethod
     def compute(self, metric: lpips_tf.LPIPS, *pictures: np.ndarray) -> Iterator[Element]:
         """Fields for each of the pictures in batches of one size."""
-        raise NotImplementedError
 
     def _count(self, name: str, amount: float) -> None:
         """Beam counts in whole numbers: what is left over waits for the next batch."""
@@ -278,10 +276,7 @@ class _Scores(_Handler):
 
 class _Embeddings(_Handler):
     counted = "pictures"
-
-    def __init__(self, options: Mapping[str, Any], batch_size: int):
-        super().__init__(options, batch_size)
-        self.nothing = {"embedding": None}
+    nothing: Mapping[str, Any] = {"embedding": None}
 
     def compute(self, metric, *pictures):
         for embedding in ops.convert_to_numpy(metric.embed(*pictures)):

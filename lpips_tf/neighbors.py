@@ -134,7 +134,9 @@ class Index:
         of index that look at a part of the pictures only (IVF, HNSW) miss some.
         """
         for start in range(0, len(self.names), BATCH):
-            embeddings = _numbers(self.metric.embed(self.pictures[start : start + BATCH]))
+            embeddings = ops.convert_to_numpy(
+                self.metric.embed(self.pictures[start : start + BATCH])
+            )
             radius = SLACK * threshold + ROUNDING  # FAISS finds what is nearer
             limits, _, found = self.index.range_search(self.sketch(embeddings), radius)
             for i, embedding in enumerate(embeddings, start):
@@ -223,7 +225,7 @@ class Index:
         parts = [np.empty(0)]
         for start in range(0, len(positions), BATCH):
             others = self.metric.embed(self.pictures[positions[start : start + BATCH]])
-            difference = np.square(_numbers(others) - embedding)
+            difference = np.square(ops.convert_to_numpy(others) - embedding)
             parts.append(difference.sum(axis=1, dtype=np.float64))
         distances = np.concatenate(parts)
         # Batches of other sizes round otherwise: a picture's distance from itself would not be 0.
@@ -297,13 +299,9 @@ def _embedded(
 ) -> Iterator[np.ndarray]:
     for start in range(0, len(pictures), BATCH):
         batch = pictures[start : start + BATCH]
-        yield _numbers(metric.embed(batch))
+        yield ops.convert_to_numpy(metric.embed(batch))
         if progress is not None:
             progress(len(batch))
-
-
-def _numbers(tensor: Any) -> np.ndarray:
-    return ops.convert_to_numpy(tensor)
 
 
 def _differences(received: dict, expected: dict) -> str:

@@ -92,9 +92,19 @@ def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) 
             _squared_norms(embeddings[:, columns]).sum() for columns in _column_blocks(embeddings)
         )
         total = total + embeddings.sum(axis=0, dtype=np.float64)
+    return mean_of_pairs(count, total, squares)
+
+
+def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
+    """The mean of `‖e_i - e_j‖²` over all pairs of `count` embeddings, from their sum and the sum
+    of their squared norms; never negative.
+
+    Raises:
+        ValueError: fewer than two.
+    """
     if count < 2:
         raise ValueError(f"Expected at least two images. Received: {count}")
-    mean = 2 * (count * squares - float(total @ total)) / (count * (count - 1))
+    mean = 2 * (count * squares - float(np.dot(total, total))) / (count * (count - 1))
     return max(0.0, mean)
 
 

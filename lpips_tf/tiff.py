@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,7 +88,7 @@ def write_map(
 
     with tifffile.TiffWriter(path, bigtiff=4 * height * columns > 2**31) as file:
         file.write(
-            itertools.chain(tiles()),
+            tiles(),
             shape=size,
             dtype="float32",
             tile=(SIDE, SIDE),

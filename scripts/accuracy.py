@@ -19,6 +19,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from gradients import gradient
 from keras import ops
 from report import table, update
 
@@ -68,24 +69,6 @@ def gradient_errors(golden: dict, key: str, metric: lpips_tf.LPIPS) -> tuple[flo
     )
     share = np.abs(found - expected) / np.abs(expected).max()
     return share.max(), np.quantile(share, 0.99)
-
-
-def gradient(function: Any, x: np.ndarray) -> np.ndarray:
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(x))
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            tensor = tf.constant(x)
-            tape.watch(tensor)
-            y = function(tensor)
-        return tape.gradient(y, tensor).numpy()
-    leaf: Any = ops.convert_to_tensor(x).requires_grad_(True)
-    function(leaf).backward()
-    return leaf.grad.cpu().numpy()
 
 
 def map_means(golden: dict, net: str, **options: Any) -> list[str]:

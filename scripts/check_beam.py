@@ -48,11 +48,11 @@ def write_pictures(folder: Path, count: int) -> None:
 def write_manifest(folder: Path, count: int) -> Path:
     path = folder / f"{count}.csv"
     with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "reference", "image"])
+        lines = csv.writer(file)
+        lines.writerow(["id", "reference", "image"])
         for i in range(count):
             image = "broken.png" if i % EVERY == EVERY - 1 else f"d1/{i:06}.png"
-            table.writerow([i, folder / "d0" / f"{i:06}.png", folder / image])
+            lines.writerow([i, folder / "d0" / f"{i:06}.png", folder / image])
     return path
 
 

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads wo
 import keras
 import numpy as np
 import pytest
+from gradients import gradient  # noqa: F401, for tests
 
 import lpips_tf
 
@@ -132,23 +133,3 @@ def assert_official_gradient(actual, expected):
     # convolutions round otherwise, as XLA's do at one place of VGG's golden pairs.
     assert differences.max() <= (2e-3 if keras.backend.backend() == "jax" else 1e-3)
     assert np.quantile(differences, 0.99) <= 1e-4
-
-
-def gradient(function, x):
-    """The gradient of the scalar `function(x)` at the array x, on any backend."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        x = tf.convert_to_tensor(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = function(x)
-        return tape.gradient(y, x).numpy()
-    if backend == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(x))
-    x = keras.ops.convert_to_tensor(x).requires_grad_(True)
-    function(x).backward()
-    return x.grad.cpu().numpy()

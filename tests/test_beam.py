@@ -199,7 +199,11 @@ def test_transforms_refuse_at_once(options, error):
 
 def test_paths_of_any_kind(rows, expected):
     element = {name: Path(rows[1][name]) for name in ("reference", "image")}
-    run([element], ScorePairs(), lambda found: pytest.approx(expected[1]) == found[0]["distance"])
+
+    def check(found):
+        assert found[0]["distance"] == pytest.approx(expected[1], abs=2e-6)
+
+    run([element], ScorePairs(), check)
 
 
 def write_csv(path, rows):
