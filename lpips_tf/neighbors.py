@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -184,32 +185,14 @@ class Index:
         """
         import faiss
 
-        try:
-            file = h5py.File(path, "r")
-            attributes = dict(file.attrs)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"Expected an index. There is none at {path}") from error
-        except OSError as error:
-            raise OSError(f"Cannot read the index {path}: {error}") from error
-        if attributes.get("format") != FORMAT:
-            raise OSError(f"Expected an index that `Index.save` wrote. Received: {path}")
-        try:
-            config, sketch = json.loads(attributes["metric"]), json.loads(attributes["sketch"])
-            content, names = file["index"][:], file["names"][:].tobytes()
-            pictures = file["pictures"]
-        except (KeyError, OSError, ValueError) as error:
-            raise OSError(f"Cannot read the index {path}: {error}") from error
-        # FAISS trusts what it reads.
-        if hashlib.sha256(content.tobytes()).hexdigest() != attributes.get("sha256"):
+        config, sketch, names, pictures, content = _read(path)
+        index = faiss.deserialize_index(content)
+        if index.ntotal != len(names):
             raise OSError(f"Cannot read the index {path}: it is damaged")
         if metric is None:
             metric = LPIPS.from_config(config)
         elif different := _differences(metric.get_config(), config):
             raise ValueError(f"Expected the metric that {path} was built with: {different}")
-        names = [os.fsdecode(name) for name in names.split(b"\0")]
-        index = faiss.deserialize_index(content)
-        if not len(names) == len(pictures) == index.ntotal:
-            raise OSError(f"Cannot read the index {path}: it is damaged")
         return cls(metric, pictures, names, Sketch(**sketch), index)
 
     def _nearest(self, embedding: np.ndarray, k: int, candidates: int):
@@ -281,6 +264,30 @@ def groups(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return sorted(found.values(), key=lambda group: (-len(group), group))
 
 
+def _read(path: str | os.PathLike) -> tuple[dict, dict, list[str], h5py.Dataset, np.ndarray]:
+    """What `Index.save` wrote: the configurations of the metric and of the sketch, the names, the
+    pictures, which stay in the file, and the bytes of FAISS' index.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"Expected an index. There is none at {path}")
+    try:
+        file = h5py.File(path, "r")
+        if file.attrs.get("format") != FORMAT:
+            raise ValueError(f"format={file.attrs.get('format')!r}")
+        config, sketch = (json.loads(file.attrs[name]) for name in ("metric", "sketch"))
+        content, names, pictures = file["index"][:], file["names"][:], file["pictures"]
+        expected = file.attrs["sha256"]
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py's, by what is damaged
+        raise OSError(
+            f"Cannot read the index {path}, it is damaged or not from Index.save: {error}"
+        ) from error
+    names = [os.fsdecode(name) for name in names.tobytes().split(b"\0")]
+    # FAISS trusts what it reads.
+    if hashlib.sha256(content.tobytes()).hexdigest() != expected or len(names) != len(pictures):
+        raise OSError(f"Cannot read the index {path}: it is damaged")
+    return config, sketch, names, pictures, content
+
+
 def _indexed(vectors: np.ndarray, factory: str) -> Any:
     import faiss
 
@@ -288,6 +295,7 @@ def _indexed(vectors: np.ndarray, factory: str) -> Any:
         index = faiss.index_factory(vectors.shape[1], factory)
         index.train(vectors)
         index.add(vectors)
+        index.search(vectors[:1], 1)  # or it may be written, and fail then
     except RuntimeError as error:
         reason = str(error).strip().rsplit(": ", 1)[-1]
         raise ValueError(f"FAISS refuses factory={factory!r}: {reason}") from error

@@ -34,15 +34,13 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     if not Path(path).is_file():
         images.size(path)  # says what is wrong with it
     with contextlib.ExitStack() as stack:
-        try:
-            page = stack.enter_context(tifffile.TiffFile(path)).pages[0]
-            plain = _is_plain(tifffile, page)
-        except (tifffile.TiffFileError, IndexError) as error:
-            raise OSError(f"Cannot read the image {path}: {error}") from error
-        if plain and page.is_memmappable:  # one strip would be read whole for each window
+        page = _plain_page(tifffile, stack, path)
+        if page is None:
+            yield images.load(path)
+        elif page.is_memmappable:  # one strip would be read whole for each window
             yield tifffile.memmap(path, mode="r", page=0)
         else:
-            yield _Windows(path, page) if plain else images.load(path)
+            yield _Windows(path, page)
 
 
 class _Windows:
@@ -100,10 +98,16 @@ def write_map(
         )
 
 
-def _is_plain(tifffile: Any, page: Any) -> bool:
-    """Whether the arrays that tifffile gives are what `lpips_tf.images.load` gives."""
+def _plain_page(tifffile: Any, stack: contextlib.ExitStack, path: str | os.PathLike) -> Any:
+    """The first page of a TIFF file, which `stack` closes, if the arrays that tifffile gives are
+    what `lpips_tf.images.load` gives; otherwise None.
+    """
+    try:
+        page = stack.enter_context(tifffile.TiffFile(path)).pages[0]
+    except (tifffile.TiffFileError, IndexError):  # another format by that name, or damaged
+        return None
     orientation = page.tags.get(images.ORIENTATION)
-    return (
+    plain = (
         page.dtype == np.uint8
         and page.ndim == 3
         and page.samplesperpixel == 3
@@ -111,6 +115,7 @@ def _is_plain(tifffile: Any, page: Any) -> bool:
         and page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
         and (orientation is None or orientation.value == 1)
     )
+    return page if plain else None
 
 
 def _tifffile() -> Any:

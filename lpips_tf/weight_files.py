@@ -102,11 +102,7 @@ def read(path: str | os.PathLike) -> Weights:
             }
             arrays: dict[str, np.ndarray] = {}
             file.visititems(lambda name, item: _collect(arrays, name, item))
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-    ) as error:  # h5py's for damaged files, by what is damaged
+    except (OSError, RuntimeError, KeyError) as error:  # h5py's, by what is damaged
         raise OSError(
             f"Cannot read the weight file {path}, it is damaged or no HDF5 file: {error}"
         ) from error

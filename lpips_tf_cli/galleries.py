@@ -17,9 +17,6 @@ from lpips_tf import images
 from lpips_tf.neighbors import Index, groups
 from lpips_tf_cli import work
 
-MOST_DRAWN = 200  # groups on a sheet
-MOST_IN_A_ROW = 12
-
 
 def indexed(
     metric: lpips_tf.LPIPS, folder: Path, size: int, factory: str, dimensions: int, seed: int
@@ -65,24 +62,13 @@ def found(
 
 def duplicates(
     index: Index, threshold: float
-) -> tuple[list[tuple[str, str, float]], list[list[int]]]:
-    """Pairs of names with their distances, and the groups that they connect."""
+) -> tuple[list[tuple[str, str, float]], list[list[str]]]:
+    """Pairs of names with their distances, and the groups of names that they connect."""
     with work.progress(len(index.names), "comparing") as bar:
         pairs = list(index.pairs(threshold, lambda n: bar.advance(bar.task_ids[0], n)))
-    named = [(index.names[i], index.names[j], float(f"{d:.8g}")) for i, j, d in pairs]
-    return named, groups((i, j) for i, j, _ in pairs)
-
-
-def draw(path: Path, index: Index, found: Sequence[Sequence[int]]) -> None:
-    """A picture with a row for each group, as far as they fit."""
-    rows = [group[:MOST_IN_A_ROW] for group in found[:MOST_DRAWN]]
-    side = index.pictures.shape[1]
-    columns = max(map(len, rows), default=1)
-    sheet = Image.new("RGB", (columns * side, max(len(rows), 1) * side), "white")
-    for y, row in enumerate(rows):
-        for x, i in enumerate(row):
-            sheet.paste(Image.fromarray(np.asarray(index.pictures[i])), (x * side, y * side))
-    sheet.save(path)
+    names = index.names
+    named = [(names[i], names[j], float(f"{d:.8g}")) for i, j, d in pairs]
+    return named, [[names[i] for i in group] for group in groups((i, j) for i, j, _ in pairs)]
 
 
 def _resized(paths: Sequence[Path], size: int) -> np.ndarray:

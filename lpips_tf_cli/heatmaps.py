@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lpips_tf_cli.program import printable
+from lpips_tf_cli.program import shortened
 from lpips_tf_cli.startup import quietly
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _figure(reference: np.ndarray, comparisons: Sequence[Comparison], with_layer
     largest_layer = _largest(layer for c in comparisons for *_, layer in c.layers)
     for axes, compared in zip(grid, comparisons, strict=True):
         _draw(axes[0], reference, "reference")
-        _draw(axes[1], compared.image, _shortened(compared.name, int(LETTERS * wide)))
+        _draw(axes[1], compared.image, shortened(compared.name, int(LETTERS * wide)))
         shown = _draw_map(axes[2], compared, compared.map, largest)
         _title(axes[2], f"LPIPS {compared.distance:.4f}")
         figure.colorbar(shown, ax=axes[2])
@@ -138,10 +137,3 @@ def _draw_map(axes: Any, compared: Comparison, values: np.ndarray, largest: floa
 
 def _title(axes: Any, text: str) -> None:
     axes.set_title(text, fontsize=9, parse_math=False)  # a file name may hold dollars
-
-
-def _shortened(name: str, length: int) -> str:
-    """A file name that fits over a picture."""
-    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
-    half = (length - 1) // 2
-    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"

@@ -46,10 +46,10 @@ def index(
 ):
     """Writes an index of a folder's images, for `search`."""
     results.check_output(output, (".h5",))
-    with extra("index", "neighbors"), results.whole_file(output) as temporary:
+    with results.whole_file(output) as temporary:
+        with extra("index", "neighbors"):
+            from lpips_tf_cli import galleries
         metric = load_metric(net, version, baseline)
-        from lpips_tf_cli import galleries
-
         built = galleries.indexed(metric, folder, size, factory, dimensions, seed)
         built.save(temporary or output)
     print(f"{printable(output)}: {len(built.names):,} images")
@@ -104,20 +104,16 @@ def duplicates(
     """
     results.check_output(output)
     results.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
-    with (
-        extra("duplicates", "neighbors"),
-        results.output_file(output) as write,
-        results.whole_file(sheet) as drawn,
-    ):
+    with results.output_file(output) as write, results.whole_file(sheet) as drawn:
+        with extra("duplicates", "neighbors"):
+            from lpips_tf_cli import galleries, sheets
         metric = load_metric(net, version, baseline)
-        from lpips_tf_cli import galleries
-
         gallery = galleries.indexed(metric, folder, size, "Flat", 1024, 0)
         pairs, groups = galleries.duplicates(gallery, threshold)
         write(("image0", "image1", "distance"), pairs)
         if drawn is not None:
-            galleries.draw(drawn, gallery, groups)
+            sheets.draw(drawn, folder, groups)
     for group in groups:
-        print(", ".join(printable(gallery.names[i]) for i in group))
+        print(", ".join(map(printable, group)))
     count = sum(len(group) for group in groups)
     print(f"{len(groups)} groups of {count} images, {len(pairs)} pairs")

@@ -62,6 +62,13 @@ def printable(name: object) -> str:
     )
 
 
+def shortened(name: str, length: int) -> str:
+    """A file name to be drawn where `length` letters fit: its middle is left out."""
+    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
+    half = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
+
+
 def _say(name: str, message: str) -> None:
     print(f"{name}:", printable(" ".join(message.split())), file=sys.stderr)
 

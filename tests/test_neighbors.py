@@ -13,7 +13,7 @@ from PIL import Image
 
 import lpips_tf
 from lpips_tf.neighbors import Index, Sketch, groups
-from lpips_tf_cli import main
+from lpips_tf_cli import main, sheets
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of Keras
 
@@ -115,6 +115,7 @@ def test_groups():
         ({"names": ["a"] * 60}, "Received: 60 names, 1 different"),
         ({"factory": "Flatt"}, "FAISS refuses factory='Flatt': could not parse"),
         ({"factory": "PCA64,PQ16"}, "FAISS refuses .* cannot output 64 dimensions"),
+        ({"factory": "IVF0,Flat"}, "FAISS refuses factory='IVF0,Flat'"),
     ],
 )
 def test_refuses_to_build(build, pictures, change, message):
@@ -171,7 +172,7 @@ def folder(pictures, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_commands(run_program, folder):
+def test_commands(run_program, folder, pictures):
     code, out, err = run_program(main.main, "index", "photos", "-o", "photos.h5")
     assert (code, out, err) == (0, "photos.h5: 12 images\n", "")
     code, out, err = run_program(main.main, "search", "photos.h5", "query.png", "-k", 2, "--json")
@@ -185,7 +186,31 @@ def test_commands(run_program, folder):
     assert (code, err) == (0, "")
     assert out == "030 copy.jpg, 030.png\n060 copy.jpg, 060.png\n2 groups of 4 images, 2 pairs\n"
     assert len(Path("pairs.csv").read_text().splitlines()) == 3
-    assert Image.open("sheet.png").size == (128, 128)
+    sheet = np.asarray(Image.open("sheet.png"))
+    drawn = Image.fromarray(pictures[30]).resize((160, 160), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(sheet[12:172, 184:344], drawn)  # the second of the first row
+    assert sheet[172:188, 184:344].min() < 50  # its name
+
+
+@pytest.mark.parametrize("count", [0, 1, sheets.MOST_ROWS, sheets.MOST_ROWS + 5])
+def test_sheets_say_what_is_left_out(tmp_path, count):
+    Image.new("RGB", (300, 40), "red").save(tmp_path / "a name of more than 24 letters.png")
+    row = ["a name of more than 24 letters.png"] * (sheets.MOST_IN_A_ROW + 3)
+    sheets.draw(tmp_path / "sheet.webp", tmp_path, [row] * count)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.webp"))
+    assert (sheet[-28:, :160].min() < 50) == (count in (0, sheets.MOST_ROWS + 5))
+    if count:
+        red = np.all(np.abs(sheet[160].astype(int) - (255, 0, 0)) < 30, axis=-1)
+        assert red.sum() == pytest.approx(160 * sheets.MOST_IN_A_ROW, abs=30)
+        assert sheet[:40, -172:].min() < 50  # and 3 more
+
+
+@pytest.mark.parametrize("command", [["index", "-o", "i.h5"], ["duplicates"]])
+def test_commands_warn(run_program, folder, command):
+    Image.new("RGBA", (64, 64), (9, 9, 9, 99)).save("photos/glass.png")
+    code, _, err = run_program(main.main, command[0], "photos", *command[1:])
+    assert (code, err.count("\n")) == (0, 1), err
+    assert "warning: photos/glass.png is transparent in places" in err
 
 
 def test_options_of_commands(run_program, folder, build, pictures):

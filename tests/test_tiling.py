@@ -145,7 +145,8 @@ def files(tmp_path, monkeypatch):
 
 def test_command(run_program, files, build):
     expected = numbers(build(spatial=True)(*(x[None] for x in files)))[0, ..., 0]
-    for name in ("b.tif", "b.png"):
+    Image.fromarray(files[1]).save("named.tif", format="png")
+    for name in ("b.tif", "b.png", "named.tif"):
         code, out, err = run_program(
             main.main, "pair", "a.tif", name, "--tile", 128, "--json", "--map", "map.tif"
         )
