@@ -3,7 +3,8 @@ a worker is killed; memory; throughput.
 
     python scripts/check_beam.py [--pairs 5000] [--update BENCHMARKS.md]
 
-Takes about three minutes on two CPU cores.
+Takes about three minutes on two CPU cores. Measure without PyTorch in the environment, which Beam
+imports in every process where it is installed.
 """
 
 from __future__ import annotations
