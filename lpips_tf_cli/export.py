@@ -11,7 +11,7 @@ import typer
 from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Version
 from lpips_tf_cli.program import printable
 from lpips_tf_cli.results import check_output
-from lpips_tf_cli.startup import load_metric, quietly
+from lpips_tf_cli.startup import imports, load_metric
 
 app = typer.Typer(help="Writes a metric for programs without this package.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def saved_model(
     ] = True,
 ):
     """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
-    with quietly():
+    with imports():
         from lpips_tf.export import export_saved_model
     metric = _load(context)
     print(printable(export_saved_model(metric, output, model_version, warmup)))
@@ -70,7 +70,7 @@ def onnx(
 ):
     """Writes an ONNX file (.onnx) for images of any number and size."""
     check_output(output, (".onnx",), "OUT")
-    with quietly():
+    with imports():
         from lpips_tf.export import export_onnx
     metric = _load(context)
     export_onnx(metric, output)
@@ -99,7 +99,7 @@ def litert(
 ):
     """Writes a LiteRT file (.tflite) for one pair of images of a fixed size."""
     check_output(output, (".tflite",), "OUT")
-    with quietly():
+    with imports():
         from lpips_tf.export import export_litert
     metric = _load(context)
     export_litert(metric, output, size, quantize)

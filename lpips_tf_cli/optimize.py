@@ -12,7 +12,7 @@ import typer
 from lpips_tf_cli.options import Baseline, Net, Version
 from lpips_tf_cli.program import printable
 from lpips_tf_cli.results import check_output
-from lpips_tf_cli.startup import load_metric, quietly
+from lpips_tf_cli.startup import imports, load_metric
 
 CURVES = (".png", ".svg", ".pdf")
 
@@ -73,7 +73,7 @@ def optimize(
         {"--output": (output, (".png",)), "--curve": (curve, CURVES)}, (reference, init, strip)
     )
     with contextlib.ExitStack() as files:
-        with quietly():
+        with imports():
             from lpips_tf.files import written_whole
         temporary = {
             path: files.enter_context(written_whole(path))

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import typer
 
-from lpips_tf_cli.startup import quietly
+from lpips_tf_cli.startup import imports
 
 Write = Callable[[Sequence[str], Iterable[Sequence]], None]
 
@@ -48,7 +48,7 @@ def whole_file(path: Path | None) -> Iterator[Path | None]:
     if path is None:
         yield None
         return
-    with quietly():
+    with imports():
         from lpips_tf.files import written_whole
 
     with written_whole(path) as temporary:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -31,7 +33,7 @@ def load_metric(
     **options,
 ) -> LPIPS:
     """The metric that a command's options describe; None stands for the usual weights."""
-    with quietly():
+    with imports():
         import lpips_tf
 
     return lpips_tf.LPIPS(
@@ -46,9 +48,9 @@ def load_metric(
 
 @contextlib.contextmanager
 def extra(command: str, name: str) -> Iterator[None]:
-    """Around imports: says which extra of the package is missing. Quietly, as `quietly`."""
+    """Around imports, as `imports`: says which extra of the package is missing."""
     try:
-        with quietly():
+        with imports():
             yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS[name]:
@@ -59,9 +61,33 @@ def extra(command: str, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def imports() -> Iterator[None]:
+    """Around imports of TensorFlow: quietly, and without the garbage collector, which would look
+    at hundreds of thousands of objects again and again, and once more at the end of the program.
+    """
+    first = "keras" not in sys.modules
+    if first:
+        gc.disable()
+        atexit.register(gc.freeze)
+    try:
+        with quietly():
+            yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "tensorflow":
+            raise
+        raise ImportError(
+            "TensorFlow is not installed. Install it, or set KERAS_BACKEND to jax or torch"
+        ) from error
+    finally:
+        if first:
+            gc.freeze()
+            gc.enable()
+
+
+@contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps standard error clean while TensorFlow is imported: its C++ side reports there before it
-    reads its settings.
+    """Keeps standard error clean: TensorFlow's C++ side reports there before it reads its
+    settings.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -70,12 +96,6 @@ def quietly() -> Iterator[None]:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "tensorflow":
-            raise
-        raise ImportError(
-            "TensorFlow is not installed. Install it, or set KERAS_BACKEND to jax or torch"
-        ) from error
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)

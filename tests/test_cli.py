@@ -1,8 +1,10 @@
 """The command `lpips-tf`, as a person calls it."""
 
+import atexit
 import contextlib
 import csv
 import functools
+import gc
 import json
 import os
 import pty
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import SQUEEZENET, numbers
@@ -17,6 +20,7 @@ from PIL import Image
 from test_images import bomb
 
 from lpips_tf_cli import main as command
+from lpips_tf_cli import startup
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -378,3 +382,18 @@ def test_closed_pipe(folder):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_garbage_collector_pauses_for_the_first_imports(monkeypatch, fails):
+    monkeypatch.setattr(atexit, "register", lambda function: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    for first in (True, False):
+        if first:
+            monkeypatch.delitem(sys.modules, "keras")
+        with contextlib.suppress(OSError), startup.imports():
+            monkeypatch.setitem(sys.modules, "keras", keras)
+            assert gc.isenabled() != first
+            if fails:
+                raise OSError
+        assert gc.isenabled()

@@ -13,7 +13,7 @@ import typer
 
 from lpips_tf_cli import program
 from lpips_tf_cli.program import printable
-from lpips_tf_cli.startup import quietly
+from lpips_tf_cli.startup import imports
 from weights_conversion import read_backbone, read_heads
 
 TOLERANCE = 1e-5  # share of the largest feature; rounding of float32 gives about 1e-6
@@ -78,7 +78,7 @@ def _convert(kind, network, arrays, checkpoint, output, source, license, version
         raise typer.BadParameter(
             f"Expected a file that ends in .h5. Received: {output}", param_hint="--output"
         )
-    with quietly():
+    with imports():
         import lpips_tf
         from lpips_tf import files, weight_files
 
