@@ -17,7 +17,7 @@ class Compiled:
 
     The graph leaves batch, height and width open, so that it is traced once for each combination of
     dtypes and options, not for each size. Within a graph, and under the other backends, this is the
-    plain function: there a caller compiles (`jax.jit`, `torch.compile`).
+    plain function.
 
     No gradient is computed towards an image that no gradient tape watches, and nothing is kept for
     it.
@@ -65,6 +65,44 @@ class Compiled:
             return self._function(*images, **options)
 
 
+class CompiledByJax:
+    """A stage of a computation that JAX compiles in an eager call, once for each shape, instead of
+    compiling each of its operations. Elsewhere this is the plain function.
+
+    A stage takes images of one batch, or what stages gave, so that equal images have exactly equal
+    features: XLA rounds otherwise where it fuses both batches' last steps with their difference.
+
+    Args:
+        function: of arrays and lists of arrays, and of options by name. With options it may change
+            variables, as dropout does, and is not compiled.
+        variables: list of the `keras.Variable`s that it reads.
+    """
+
+    def __init__(self, function: Callable, variables: list):
+        self._function = function
+        self._variables = variables
+        self._compiled: dict[tuple[bool, ...], Callable] = {}
+
+    def __call__(self, *arrays, **options):
+        if keras.backend.backend() != "jax" or options or in_stateless_scope():
+            return self._function(*arrays, **options)
+        import jax
+
+        leaves = jax.tree.leaves(arrays)
+        if any(isinstance(leaf, (jax.core.Tracer, keras.KerasTensor)) for leaf in leaves):
+            return self._function(*arrays)
+        trainable = tuple(variable.trainable for variable in self._variables)
+        if trainable not in self._compiled:
+
+            def stage(values, *arrays):
+                mapping = list(zip(self._variables, values, strict=True))
+                with keras.StatelessScope(mapping), AutocastScope(None):
+                    return self._function(*arrays)
+
+            self._compiled[trainable] = jax.jit(stage)
+        return self._compiled[trainable]([v.value for v in self._variables], *arrays)
+
+
 def _watched(images: tuple) -> tuple[bool, ...]:
     """For each eager tensor, whether a gradient may be asked for with respect to it."""
     try:  # TensorFlow has no public name for this; what it misses costs time only
@@ -86,6 +124,24 @@ def runs_eagerly(*tensors: Any) -> bool:
     return tf.executing_eagerly()
 
 
+def at_once() -> contextlib.AbstractContextManager:
+    """A scope in which all is computed at once, also within a function that is being traced.
+
+    Weights that are loaded while TensorFlow traces would otherwise be loaded whenever the graph
+    runs, and only there; JAX' would be symbols.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.init_scope()
+    if backend == "jax":
+        import jax
+
+        return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext()
+
+
 def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
     """A scope in which TensorFlow computes no gradients towards those of the variables that are
     frozen, and reads each of them once. It takes no assignments.
@@ -103,9 +159,9 @@ def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
     return keras.StatelessScope(mapping)
 
 
-def checked_in_graph(*images: Any, least_side: int) -> tuple:
-    """Batches of images of one shape, with a check of what is unknown of their shapes until the
-    graph runs.
+def as_tensors(*images: Any, least_side: int) -> tuple:
+    """Batches of images of one shape as tensors, in TensorFlow's graphs with a check of what is
+    unknown of their shapes until the graph runs; symbols of Keras stay what they are.
 
     Other backends know all shapes when they trace. TensorFlow's kernels would broadcast one batch
     to another, and end the process where an image is too small to pool.
@@ -113,12 +169,13 @@ def checked_in_graph(*images: Any, least_side: int) -> tuple:
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs.
     """
-    symbols = any(isinstance(image, keras.KerasTensor) for image in images)
-    if symbols or keras.backend.backend() != "tensorflow":
+    if any(isinstance(image, keras.KerasTensor) for image in images):
         return images
+    tensors = [keras.ops.convert_to_tensor(image) for image in images]
+    if keras.backend.backend() != "tensorflow":
+        return tuple(tensors)
     import tensorflow as tf
 
-    tensors = [tf.convert_to_tensor(image) for image in images]
     if not all(tensor.shape.is_fully_defined() for tensor in tensors):
         shape0, *shapes = [tf.shape(tensor) for tensor in tensors]
         conditions = [

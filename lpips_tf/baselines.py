@@ -76,7 +76,7 @@ class Baseline(abc.ABC):
         for name, images in (("in0", in0), ("in1", in1)):
             check_images(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
-        check_same_shape(in0, in1)
+        check_same_shape(in0=in0, in1=in1)
         return self._compiled_distance(ops.convert_to_tensor(in0), ops.convert_to_tensor(in1))
 
     def get_config(self) -> dict[str, Any]:

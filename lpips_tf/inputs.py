@@ -80,13 +80,15 @@ def checked_range(value_range: Any) -> Range:
     return low, high
 
 
-def check_same_shape(in0: Any, in1: Any) -> None:
-    """Raises ValueError where the shapes differ, as far as they are static."""
-    if any(a != b and None not in (a, b) for a, b in zip(in0.shape, in1.shape, strict=True)):
-        raise ValueError(
-            "Expected in0 and in1 to have the same shape. "
-            f"Received: in0.shape={tuple(in0.shape)}, in1.shape={tuple(in1.shape)}"
-        )
+def check_same_shape(**images: Any) -> None:
+    """Raises ValueError where a shape differs from the first one, as far as they are static."""
+    (name0, in0), *others = images.items()
+    for name, image in others:
+        if any(a != b and None not in (a, b) for a, b in zip(in0.shape, image.shape, strict=True)):
+            raise ValueError(
+                f"Expected {name0} and {name} to have the same shape. "
+                f"Received: {name0}.shape={tuple(in0.shape)}, {name}.shape={tuple(image.shape)}"
+            )
 
 
 def check_range(name: str, images: Any, value_range: Range, stacklevel: int) -> tuple[bool, bool]:

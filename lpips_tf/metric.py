@@ -15,7 +15,9 @@ from keras import ops
 from lpips_tf import backbones, float16, saving, weights
 from lpips_tf.backend import (
     Compiled,
-    checked_in_graph,
+    CompiledByJax,
+    as_tensors,
+    at_once,
     frozen_weights,
     resize_bilinear,
     runs_eagerly,
@@ -129,17 +131,8 @@ class LPIPS(keras.Model):
         self.head_weights = _plain_path(head_weights)
         self.dropout = dropout
 
-        self.backbone = NETWORKS[net].backbone(self.dtype_policy)
-        if self.backbone_weights is not None:
-            weights.load_backbone(self.backbone, net, self.backbone_weights)
-        self.heads = []
-        if lpips:
-            self.heads = [
-                Head(f.shape[-1], dropout, name=f"head{i}")
-                for i, f in enumerate(self.backbone.outputs)
-            ]
-            if self.head_weights is not None:
-                weights.load_heads(self.heads, net, version, self.head_weights)
+        with at_once():
+            self._build_parts()
         for part in [self.backbone, *self.heads]:
             part.trainable = False
         self.built = True
@@ -149,11 +142,28 @@ class LPIPS(keras.Model):
         self._compiled_embedding = Compiled(self._embedding, variables)
         self._compiled_features = Compiled(self._valid_features, variables)
         self._compiled_layer_maps = Compiled(self._layer_maps, variables)
+        self._features_of = CompiledByJax(self._normalized_taps, variables)
+        self._compare = CompiledByJax(self._difference, variables)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
 
+    def _build_parts(self):
+        """Backbone and heads, with their weights."""
+        self.backbone = NETWORKS[self.net].backbone(self.dtype_policy)
+        if self.backbone_weights is not None:
+            weights.load_backbone(self.backbone, self.net, self.backbone_weights)
+        self.heads = []
+        if self.lpips:
+            self.heads = [
+                Head(f.shape[-1], self.dropout, name=f"head{i}")
+                for i, f in enumerate(self.backbone.outputs)
+            ]
+            if self.head_weights is not None:
+                weights.load_heads(self.heads, self.net, self.version, self.head_weights)
+
     def __call__(self, in0, in1, return_per_layer=False, training=None):
-        """The distance of each pair of images; symmetric, and exactly 0 for equal images.
+        """The distance of each pair of images; symmetric, and exactly 0 for equal images (up to
+        rounding where a caller compiles by XLA, `jax.jit` or `jit_compile=True`).
 
         Args:
             in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
@@ -173,19 +183,14 @@ class LPIPS(keras.Model):
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
         in0, in1 = self._checked(in0=in0, in1=in1)
-        check_same_shape(in0, in1)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1):
             # All that Keras would find out is whether to drop; it takes half a millisecond to.
-            in0, in1 = ops.convert_to_tensor(in0), ops.convert_to_tensor(in1)
             return self.call(in0, in1, return_per_layer)
-        if not runs_eagerly(in0, in1):
-            in0, in1 = checked_in_graph(in0, in1, least_side=self.least_side)
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
     def call(self, in0, in1, return_per_layer=False, training=None):
-        drop = tuple(head.drops(training) for head in self.heads)
-        ((distance, layers),) = self._compiled_distances(in0, in1, drop=drop)
+        ((distance, layers),) = self._compiled_distances(in0, in1, **self._drop(training))
         return (distance, layers) if return_per_layer else distance
 
     def distances(self, reference, *images, training=None):
@@ -208,14 +213,9 @@ class LPIPS(keras.Model):
         if not images:
             raise ValueError("Expected images to compare with the reference. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
-        checked = list(self._checked(reference=reference, **named))
-        for batch in checked[1:]:
-            check_same_shape(checked[0], batch)
-        if not runs_eagerly(*checked):
-            checked = checked_in_graph(*checked, least_side=self.least_side)
-        checked = [ops.convert_to_tensor(batch) for batch in checked]
-        drop = tuple(head.drops(training) for head in self.heads)
-        return [distance for distance, _ in self._compiled_distances(*checked, drop=drop)]
+        checked = self._checked(reference=reference, **named)
+        found = self._compiled_distances(*checked, **self._drop(training))
+        return [distance for distance, _ in found]
 
     def embed(self, images):
         """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
@@ -241,9 +241,7 @@ class LPIPS(keras.Model):
                     "Expected heads without negative weights, or there is no embedding. "
                     f"Received: {head.name} down to {kernel.min()}"
                 )
-        if not runs_eagerly(images):
-            (images,) = checked_in_graph(images, least_side=self.least_side)
-        return self._compiled_embedding(ops.convert_to_tensor(images))
+        return self._compiled_embedding(images)
 
     def normalized_features(self, *images):
         """The features that a distance compares: of every layer, unit-normalised at each position.
@@ -258,10 +256,8 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        checked = list(self._checked(**{f"images[{i}]": batch for i, batch in enumerate(images)}))
-        if not runs_eagerly(*checked):
-            checked = checked_in_graph(*checked, least_side=self.least_side)
-        return self._compiled_features(*(ops.convert_to_tensor(batch) for batch in checked))
+        named = {f"images[{i}]": batch for i, batch in enumerate(images)}
+        return self._compiled_features(*self._checked(**named))
 
     def layer_maps(self, in0, in1):
         """What each layer adds at each of its positions, before it is averaged or resized.
@@ -276,11 +272,7 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        in0, in1 = self._checked(in0=in0, in1=in1)
-        check_same_shape(in0, in1)
-        if not runs_eagerly(in0, in1):
-            in0, in1 = checked_in_graph(in0, in1, least_side=self.least_side)
-        return self._compiled_layer_maps(ops.convert_to_tensor(in0), ops.convert_to_tensor(in1))
+        return self._compiled_layer_maps(*self._checked(in0=in0, in1=in1))
 
     def _layer_maps(self, in0, in1):
         valid = self._validity(in0) * self._validity(in1)
@@ -293,34 +285,34 @@ class LPIPS(keras.Model):
         """Squared differences of layer i, (…, C), summed over the channels by their weights."""
         return self.heads[i](squares) if self.lpips else ops.sum(squares, axis=-1, keepdims=True)
 
-    def _distances(self, reference, *images, drop):
-        """For each batch of images its distances from the references, and what each layer adds."""
-        size = ops.shape(reference)[1:3]
-        valid0, *valid = [
-            ops.cast(_nan_unless_finite(batch), self.accumulation_dtype)
-            for batch in (reference, *images)
-        ]
-        features0, *features = self._features(reference, *images)
+    def _drop(self, training):
+        """The option that says before which heads to drop, if before any."""
+        drop = tuple(head.drops(training) for head in self.heads)
+        return {"drop": drop} if any(drop) else {}
+
+    def _distances(self, *batches, **drop):
+        """For each batch but the first its distances from that, and what each layer adds."""
+        (reference, features0), *others = zip(batches, self._features(*batches), strict=True)
         return [
-            self._difference(features0, features1, valid0 * valid1, size, drop)
-            for features1, valid1 in zip(features, valid, strict=True)
+            self._compare(reference, images, features0, features1, **drop)
+            for images, features1 in others
         ]
 
-    def _difference(self, taps0, taps1, valid, size, drop):
+    def _difference(self, in0, in1, taps0, taps1, drop=()):
         # Averages and sums keep their axes: TensorFlow's gradients of others take the axes as
         # tensors, and XLA then compiles a loaded SavedModel anew for each batch.
+        valid = self._validity(in0) * self._validity(in1)
         layers = []
         for i, (features0, features1) in enumerate(zip(taps0, taps1, strict=True)):
             differences = ops.square(features0 - features1)
             if any(drop[i : i + 1]):
                 differences = self.heads[i].dropout(differences, training=True)
-            if not self.spatial:  # averaging first leaves the head less to do; both are linear
-                differences = _mean_over_positions(differences)
-            layer = self._weighted(i, differences)
             if self.spatial:
-                layers.append(resize_bilinear(layer, size) * ops.reshape(valid, (-1, 1, 1, 1)))
-            else:
-                layers.append(ops.reshape(layer, (-1,)) * valid)
+                size = ops.shape(in0)[1:3]
+                layers.append(resize_bilinear(self._weighted(i, differences), size) * valid)
+            else:  # averaging first leaves the head less to do; both are linear
+                layer = self._weighted(i, _mean_over_positions(differences)) * valid
+                layers.append(ops.reshape(layer, (-1,)))
         return sum(layers[1:], start=layers[0]), layers
 
     def _embedding(self, images):
@@ -350,8 +342,10 @@ class LPIPS(keras.Model):
     def _features(self, *batches):
         """For each batch of images the unit-normalised features of every layer."""
         with frozen_weights(self.backbone.variables):
-            features = [self._taps(self._scale(images)) for images in batches]
-        return [[_unit_normalize(tap) for tap in taps] for taps in features]
+            return [self._features_of(images) for images in batches]
+
+    def _normalized_taps(self, images):
+        return [_unit_normalize(tap) for tap in self._taps(self._scale(images))]
 
     def _taps(self, images):
         """The features of every layer of scaled images, in `accumulation_dtype`."""
@@ -387,7 +381,7 @@ class LPIPS(keras.Model):
         return ops.reshape(rows, (count, height, width, channels))
 
     def _checked(self, **images):
-        """The images as arrays, after a look at their shapes, dtypes and at first their range."""
+        """The images as tensors, after a look at their shapes, dtypes and at first their range."""
         if self._missing_weights is not None:
             raise self._missing_weights
         arrays = {name: as_array(image) for name, image in images.items()}
@@ -396,7 +390,8 @@ class LPIPS(keras.Model):
             if self._range_checks > 0:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
                 self._range_checks = 0 if told else self._range_checks - looked
-        return arrays.values()
+        check_same_shape(**arrays)
+        return as_tensors(*arrays.values(), least_side=self.least_side)
 
     @property
     def accumulation_dtype(self) -> str:
