@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ try:
     import browser
 except ModuleNotFoundError:  # Playwright, where only the numbers are tested
     browser = None
+
+# A shell's background jobs ignore Ctrl-C, and so would the commands that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 # torchvision's SqueezeNet may lie beside the repository; it is not part of it.

@@ -28,7 +28,7 @@ from lpips_tf.beam import ScorePairs
 from lpips_tf_cli import main, pipelines
 
 WORKER = "apache_beam.runners.worker.sdk_worker_main"
-PROCESSES = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
+PROCESSES = ["--direct_num_workers", "1", "--direct_running_mode", "multi_processing"]
 
 
 @pytest.fixture(scope="module")

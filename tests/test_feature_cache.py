@@ -61,7 +61,7 @@ def test_noise_has_the_moments_of_dropout(triplets, tmp_path):
     records = cached(metric, triplets, tmp_path)
     still = np.stack([numbers(d) for d in full.distances(images)])
     draws = {
-        name: np.array([[numbers(d) for d in step(inputs)] for _ in range(600)])
+        name: np.array([[numbers(d) for d in step(inputs)] for _ in range(300)])
         for name, step, inputs in (
             ("full", tf.function(lambda x: full.distances(x, training=True)), images),
             ("fast", tf.function(lambda x: fast.distances(x, training=True)),
@@ -69,10 +69,10 @@ def test_noise_has_the_moments_of_dropout(triplets, tmp_path):
         )
     }  # fmt: skip
     for values in draws.values():
-        error = values.std(0) / 600**0.5
+        error = values.std(0) / 300**0.5
         assert (np.abs(values.mean(0) - still) < 5 * error).all()
-    # A standard deviation of 600 normal draws is off by 2.9% (one standard error).
-    np.testing.assert_allclose(draws["fast"].std(0), draws["full"].std(0), rtol=0.2)
+    # A standard deviation of 300 normal draws is off by 4.1% (one standard error).
+    np.testing.assert_allclose(draws["fast"].std(0), draws["full"].std(0), rtol=0.3)
     ratio = draws["fast"].std(0) / draws["full"].std(0)
     assert ratio.mean() == pytest.approx(1, abs=0.05)
 
