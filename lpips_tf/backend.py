@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports neither
+from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports none
+from keras.src.backend.common import global_state
+
+SCOPE = "stateless_scope"  # Keras' attribute for the innermost one
 
 
 class Compiled:
@@ -124,22 +127,32 @@ def runs_eagerly(*tensors: Any) -> bool:
     return tf.executing_eagerly()
 
 
-def at_once() -> contextlib.AbstractContextManager:
-    """A scope in which all is computed at once, also within a function that is being traced.
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """A scope in which all is computed at once, also within a function that is being traced, and
+    where Keras tries shapes out.
 
-    Weights that are loaded while TensorFlow traces would otherwise be loaded whenever the graph
-    runs, and only there; JAX' would be symbols.
+    Weights that are loaded there would otherwise be symbols, or be loaded whenever a graph runs and
+    only there, or be forgotten with the scope that Keras keeps assignments in.
     """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
+    backend, scope = keras.backend.backend(), global_state.get_global_attribute(SCOPE)
+    with contextlib.ExitStack() as stack:
+        if backend == "tensorflow":
+            import tensorflow as tf
 
-        return tf.init_scope()
-    if backend == "jax":
-        import jax
+            stack.enter_context(tf.init_scope())
+        elif backend == "jax":
+            import jax
 
-        return jax.ensure_compile_time_eval()
-    return contextlib.nullcontext()
+            stack.enter_context(jax.ensure_compile_time_eval())
+        elif backend == "torch":
+            from keras.src.backend.torch import core
+
+            if core.get_device() == "meta":
+                stack.enter_context(core.device_scope(core.DEFAULT_DEVICE))
+        stack.callback(global_state.set_global_attribute, SCOPE, scope)
+        global_state.set_global_attribute(SCOPE, None)
+        yield
 
 
 def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
@@ -191,7 +204,7 @@ def as_tensors(*images: Any, least_side: int) -> tuple:
             tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0]),
         ]
         with tf.control_dependencies(conditions):
-            tensors = [tf.identity(tensor) for tensor in tensors]
+            tensors = [tf.ensure_shape(tensor, (None, None, None, 3)) for tensor in tensors]
     return tuple(tensors)
 
 

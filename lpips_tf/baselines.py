@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lpips_tf.backend import Compiled, accurate_dtype
+from lpips_tf.backend import Compiled, accurate_dtype, as_tensors
 from lpips_tf.inputs import (
     as_array,
     check_choice,
@@ -77,7 +77,7 @@ class Baseline(abc.ABC):
             check_images(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
-        return self._compiled_distance(ops.convert_to_tensor(in0), ops.convert_to_tensor(in1))
+        return self._compiled_distance(*as_tensors(in0, in1, least_side=self.least_side))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -256,6 +256,8 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
+        if not images:
+            raise ValueError("Expected images. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         return self._compiled_features(*self._checked(**named))
 

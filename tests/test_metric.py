@@ -11,6 +11,7 @@ import tensorflow as tf
 from conftest import assert_official, numbers
 
 import lpips_tf
+from lpips_tf.baselines import DSSIM, L2
 
 
 @pytest.fixture
@@ -304,24 +305,31 @@ def test_bad_options(options, message):
         lpips_tf.LPIPS(**options)
 
 
-GRAPH = [tf.TensorSpec((None, None, None, 3), tf.uint8)] * 2
+GRAPH = [tf.TensorSpec((None, None, None, None), tf.uint8)] * 2
 
 
-@pytest.mark.parametrize(
-    ("in0", "in1", "message"),
-    [
-        (GOOD[:, :20, :20], GOOD[:, :20, :20], "at least 31x31"),
+@pytest.mark.parametrize("metric", [lpips_tf.LPIPS(), DSSIM(), L2()], ids=lambda m: m.name)
+def test_sizes_known_only_when_a_graph_runs(metric):
+    """TensorFlow's kernels would broadcast, or end the process."""
+    distance = tf.function(lambda x, y: metric(x, y), input_signature=GRAPH)
+    assert distance(GOOD, GOOD).shape == (1,)
+    small = GOOD[:, : metric.least_side - 1]
+    for in0, in1, message in (
+        (small, small, f"at least {metric.least_side}x{metric.least_side}"),
         (GOOD, GOOD.repeat(8, 0), "same shape"),
         (GOOD, GOOD[:, :50], "same shape"),
         (GOOD[:0], GOOD[:0], "at least one image"),
-    ],
-)
-def test_sizes_known_only_when_a_graph_runs(build, in0, in1, message):
-    """TensorFlow's kernels would broadcast, or end the process."""
-    distance = tf.function(lambda x, y: build()(x, y), input_signature=GRAPH)
-    assert distance(GOOD, GOOD).shape == (1,)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        distance(in0, in1)
+        (GOOD[..., :1], GOOD[..., :1], r"expected shape \[\?,\?,\?,3\]"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            distance(in0, in1)
+
+
+def test_no_images(build):
+    with pytest.raises(ValueError, match="Received: none"):
+        build().distances(GOOD)
+    with pytest.raises(ValueError, match="Received: none"):
+        build().normalized_features()
 
 
 def test_unknown_rank(build):

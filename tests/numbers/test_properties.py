@@ -173,6 +173,22 @@ def test_may_be_built_while_a_function_is_traced(build):
                                   numbers(build()(x[None], y[None])))  # fmt: skip
 
 
+def test_may_be_built_where_keras_keeps_assignments_or_tries_shapes_out(build):
+    x, y = random_images("alex", 0, (9, 3))[:, None]
+    built = []
+
+    def distance(a):
+        built.append(lpips_tf.LPIPS())
+        return a
+
+    with keras.StatelessScope():
+        distance(x)
+    keras.layers.Lambda(distance)(keras.Input((40, 34, 3)))
+    assert len(built) >= 2
+    for metric in built:
+        np.testing.assert_array_equal(numbers(metric(x, y)), numbers(build()(x, y)))
+
+
 def traced(function):
     if keras.backend.backend() != "tensorflow":
         return function  # `gradient` compiles by JAX; PyTorch does not trace
