@@ -70,7 +70,8 @@ def shortened(name: str, length: int) -> str:
 
 
 def _say(name: str, message: str) -> None:
-    print(f"{name}:", printable(" ".join(message.split())), file=sys.stderr)
+    if sys.stderr is not None:  # in one piece, as threads may warn
+        sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")
 
 
 def _unexpected(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lpips_tf import images
@@ -12,7 +13,7 @@ from lpips_tf_cli.program import shortened
 
 MOST_ROWS, MOST_IN_A_ROW = 80, 12  # WebP has at most 16,383 pixels on a side
 SIDE, GAP, CAPTION = 160, 12, 16  # of a picture, between pictures, under a picture, in pixels
-LETTERS = 24  # that fit under a picture
+LETTERS, FONT_SIZE = 24, 11  # that fit under a picture
 
 
 def draw(path: Path, folder: Path, groups: Sequence[Sequence[str]]) -> None:
@@ -26,7 +27,10 @@ def draw(path: Path, folder: Path, groups: Sequence[Sequence[str]]) -> None:
     size = (columns * (SIDE + GAP) + GAP, len(shown) * (SIDE + CAPTION + GAP) + GAP + CAPTION)
     sheet = Image.new("RGB", size, "white")
     writer = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(12)
+    # Pillow's own font has English letters only.
+    font = ImageFont.truetype(
+        Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), FONT_SIZE
+    )
     for row, group in enumerate(shown):
         top = GAP + row * (SIDE + CAPTION + GAP)
         for column, name in enumerate(group[:MOST_IN_A_ROW]):
