@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,10 +77,21 @@ def score(
     with (
         written_whole(output) as temporary,
         tempfile.TemporaryDirectory(prefix=".score-", dir=temporary.parent) as folder,
+        _temporary_files_in(folder),
     ):
         counts = _tried(run, f"{folder}/result", pipeline_options)
         Path(folder, "result.parquet").replace(temporary)
     return counts
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Beam leaves some folders behind."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _tried(run: Any, prefix: str, options: PipelineOptions) -> Counts:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -214,7 +215,8 @@ def write_csv(path, rows):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_command(run_program, rows, expected, tmp_path, kind):
+def test_command(run_program, rows, expected, tmp_path, tmp_path_factory, monkeypatch, kind):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
     manifest, output = tmp_path / f"manifest.{kind}", tmp_path / "out.parquet"
     if kind == "csv":
         write_csv(manifest, rows)
@@ -228,6 +230,7 @@ def test_command(run_program, rows, expected, tmp_path, kind):
     for row in found:
         if row["error"] is None:
             assert sum(row["layers"]) == pytest.approx(row["distance"], rel=1e-5)
+    assert list(Path(tempfile.tempdir).iterdir()) == []
     assert sorted(tmp_path.iterdir()) == sorted([manifest, output])
 
 
