@@ -358,8 +358,7 @@ class LPIPS(keras.Model):
         # LossScaleOptimizer does what can be done.
         frozen = not self.backbone.trainable_variables
         scale = float16.gradient_scale(images) if frozen else 1.0
-        valid = ops.reshape(_nan_unless_finite(images), (-1, 1, 1, 1))
-        images = float16.with_gradient_times(images, valid / scale)
+        images = float16.with_gradient_times(images, self._validity(images) / scale)
         taps = self.backbone(ops.cast(images, "float16"))
         return [float16.with_gradient_times(ops.cast(tap, "float32"), scale) for tap in taps]
 
