@@ -65,7 +65,21 @@ class Compiled:
 
     def _run(self, *images, **options):
         with AutocastScope(None):  # weights as they are, whatever the policy of a layer around
-            return self._function(*images, **options)
+            if replica()[1] == 1:
+                return self._function(*images, **options)
+            return _of_empty_batches_too(self._function, images, options)
+
+
+def _of_empty_batches_too(function: Callable, images: tuple, options: dict) -> Any:
+    """What a function gives of batches, or of none an empty result: TensorFlow's convolutions do
+    not take what a replica gets of a last batch that is smaller than the number of replicas.
+    """
+    import tensorflow as tf
+
+    count = tf.shape(images[0])[0]
+    added = [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
+    results = function(*(tf.pad(image, added) for image in images), **options)
+    return tf.nest.map_structure(lambda result: result[:count], results)
 
 
 class CompiledByJax:
@@ -199,13 +213,33 @@ def as_tensors(*images: Any, least_side: int) -> tuple:
             for shape in shapes
         ]
         least = f"Expected images of at least {least_side}x{least_side} pixels. Received:"
-        conditions += [
-            tf.Assert(shape0[0] > 0, ["Expected at least one image. Received:", shape0]),
-            tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0]),
-        ]
+        conditions += [tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0])]
+        # A last batch may be too small for all replicas to get a part of it.
+        if replica()[1] == 1:
+            conditions += [
+                tf.Assert(shape0[0] > 0, ["Expected at least one image. Received:", shape0])
+            ]
         with tf.control_dependencies(conditions):
             tensors = [tf.ensure_shape(tensor, (None, None, None, 3)) for tensor in tensors]
     return tuple(tensors)
+
+
+def nan_unless_comparable(results: Any, images: tuple, least_side: int) -> Any:
+    """What was computed of `images`, with NaN in its place, and in the place of its gradient, where
+    `as_tensors` raises an error when a TensorFlow graph runs: XLA drops such errors.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return results
+    import tensorflow as tf
+
+    if all(None not in image.shape for image in images):
+        return results
+    shape0, *shapes = [tf.shape(image) for image in images]
+    right = tf.reduce_all(shape0[1:3] >= least_side)
+    for shape in shapes:
+        right &= tf.reduce_all(tf.equal(shape0, shape))
+    valid = tf.where(right, 1.0, float("nan"))
+    return tf.nest.map_structure(lambda result: result * tf.cast(valid, result.dtype), results)
 
 
 def accurate_dtype() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lpips_tf.backend import Compiled, accurate_dtype, as_tensors
+from lpips_tf.backend import Compiled, accurate_dtype, as_tensors, nan_unless_comparable
 from lpips_tf.inputs import (
     as_array,
     check_choice,
@@ -18,6 +18,7 @@ from lpips_tf.inputs import (
     checked_range,
     is_uint8,
 )
+from lpips_tf.validity import nan_unless_valid
 
 COLORSPACES = ("RGB", "Lab")
 WINDOW = 7  # pixels, of SSIM
@@ -77,7 +78,9 @@ class Baseline(abc.ABC):
             check_images(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
-        return self._compiled_distance(*as_tensors(in0, in1, least_side=self.least_side))
+        in0, in1 = as_tensors(in0, in1, least_side=self.least_side)
+        distance = self._compiled_distance(in0, in1)
+        return nan_unless_comparable(distance, (in0, in1), self.least_side)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -93,11 +96,13 @@ class Baseline(abc.ABC):
     def _exact_distance(self, in0, in1):
         # Processors round in the vectors' lanes and at their ends differently, so that the colours
         # of equal images may differ in the last bit.
+        valid = nan_unless_valid(in0, self.value_range) * nan_unless_valid(in1, self.value_range)
         in0, in1 = self._unit(in0), self._unit(in1)
         equal = ops.all(in0 == in1, axis=(1, 2, 3))
         if self.colorspace == "Lab":
             in0, in1 = rgb_to_lab(in0) / 100, rgb_to_lab(in1) / 100
-        return ops.cast(ops.where(equal, 0.0, self._distance(in0, in1)), "float32")
+        distance = ops.cast(ops.where(equal, 0.0, self._distance(in0, in1)), "float32")
+        return distance * ops.cast(valid, "float32")
 
     @abc.abstractmethod
     def _distance(self, x, y):

@@ -23,14 +23,27 @@ class Head(keras.layers.Layer):
     def __init__(self, channels, dropout=0.5, **kwargs):
         super().__init__(**(kwargs | {"dtype": "float32", "autocast": False}))
         self.channels = channels
-        self.dropout = keras.layers.Dropout(dropout, dtype="float32")
+        self.dropout = dropout
+        if dropout > 0:
+            # `keras.layers.Dropout` names its own by how many were made before, and so the keys of
+            # PyTorch's state dictionaries.
+            self.seed_generator = keras.random.SeedGenerator(name=f"{self.name}_seed")
+
+    def build(self, squared_differences_shape):
+        if squared_differences_shape[-1] != self.channels:
+            raise ValueError(
+                f"Expected squared differences of {self.channels} channels. "
+                f"Received: shape {tuple(squared_differences_shape)}"
+            )
         self.kernel = self.add_weight(
-            shape=(channels,),
-            initializer=keras.initializers.RandomUniform(0, channels**-0.5),
+            shape=(self.channels,),
+            initializer=keras.initializers.RandomUniform(0, self.channels**-0.5),
             constraint=keras.constraints.NonNeg(),
             name="kernel",
         )
-        self.built = True
+
+    def compute_output_shape(self, squared_differences_shape):
+        return (*squared_differences_shape[:-1], 1)
 
     def call(self, squared_differences):
         """Weighs and sums the channels: (…, C) to (…, 1)."""
@@ -38,9 +51,13 @@ class Head(keras.layers.Layer):
         kernel = ops.cast(kernel, squared_differences.dtype)
         return ops.sum(squared_differences * kernel, axis=-1, keepdims=True)
 
+    def drop(self, squared_differences):
+        """Drops a share of them, and scales the others up."""
+        return keras.random.dropout(squared_differences, self.dropout, seed=self.seed_generator)
+
     def drops(self, training: bool | None) -> bool:
         """Whether a call with `training` drops anything."""
-        return bool(training) and self.trainable and self.dropout.rate > 0
+        return bool(training) and self.trainable and self.dropout > 0
 
     def get_config(self):
-        return super().get_config() | {"channels": self.channels, "dropout": self.dropout.rate}
+        return super().get_config() | {"channels": self.channels, "dropout": self.dropout}

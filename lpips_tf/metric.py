@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -19,6 +20,7 @@ from lpips_tf.backend import (
     as_tensors,
     at_once,
     frozen_weights,
+    nan_unless_comparable,
     resize_bilinear,
     runs_eagerly,
     values,
@@ -32,7 +34,10 @@ from lpips_tf.inputs import (
     check_same_shape,
     checked_range,
     is_uint8,
+    warn_of_range,
 )
+from lpips_tf.symbolic import MetricFunction, are_symbolic
+from lpips_tf.validity import nan_unless_valid, tell_in_steps
 
 EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
 
@@ -94,6 +99,7 @@ class LPIPS(keras.Model):
     Attributes:
         backbone: `keras.Model` from scaled images to the list of the layers' features.
         heads: list of one `Head` for each layer; empty for `lpips=False`.
+        trainable: False freezes the whole metric, True makes it again as it was before.
 
     Raises:
         ValueError: an unknown `net` or `version`, an empty `value_range`, or weights of another
@@ -133,9 +139,9 @@ class LPIPS(keras.Model):
 
         with at_once():
             self._build_parts()
-        for part in [self.backbone, *self.heads]:
+        for part in self._parts():
             part.trainable = False
-        self.built = True
+        self._thawed: frozenset[str] = frozenset()  # what was trainable before all was frozen
 
         variables = self.variables
         self._compiled_distances = Compiled(self._distances, variables)
@@ -146,20 +152,58 @@ class LPIPS(keras.Model):
         self._compare = CompiledByJax(self._difference, variables)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
+        self._range_told = False
+        self.build((None, None, None, 3), (None, None, None, 3))
+        self._called = True  # or Keras' `export`, which is content with these shapes, refuses
 
     def _build_parts(self):
         """Backbone and heads, with their weights."""
         self.backbone = NETWORKS[self.net].backbone(self.dtype_policy)
         if self.backbone_weights is not None:
             weights.load_backbone(self.backbone, self.net, self.backbone_weights)
-        self.heads = []
-        if self.lpips:
-            self.heads = [
-                Head(f.shape[-1], self.dropout, name=f"head{i}")
-                for i, f in enumerate(self.backbone.outputs)
-            ]
-            if self.head_weights is not None:
-                weights.load_heads(self.heads, self.net, self.version, self.head_weights)
+        if not self.lpips:
+            return
+        for name, features in zip(self._head_names(), self.backbone.outputs, strict=True):
+            head = Head(features.shape[-1], self.dropout, name=name)
+            head.build(features.shape)
+            # Attributes of their own: neither TensorFlow's checkpoints nor PyTorch's state
+            # dictionaries look into lists.
+            setattr(self, name, head)
+        if self.head_weights is not None:
+            weights.load_heads(self.heads, self.net, self.version, self.head_weights)
+
+    @property
+    def heads(self) -> list[Head]:
+        """One `Head` for each layer; empty for `lpips=False`."""
+        return [getattr(self, name) for name in self._head_names()]
+
+    @property
+    def trainable(self):
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        """Freezes, or makes again as it was before. A model around the metric passes its own flag
+        on, and must not train what was frozen by itself.
+        """
+        value = bool(value)
+        if value == self._trainable:
+            return
+        parts = self._parts()
+        if not value:
+            self._thawed = frozenset(part.name for part in parts if part.trainable)
+        # What has been made trainable meanwhile stays so.
+        flags = [value and (part.trainable or part.name in self._thawed) for part in parts]
+        for part, flag in zip(parts, flags, strict=True):
+            part.trainable = flag
+        self._trainable = value
+
+    def _parts(self) -> list[keras.layers.Layer]:
+        """The backbone before its layers, as it passes its flags on to them."""
+        return [self.backbone, *self.backbone.layers, *self.heads]
+
+    def _head_names(self) -> list[str]:
+        return [f"head{i}" for i in range(len(self.backbone.outputs) if self.lpips else 0)]
 
     def __call__(self, in0, in1, return_per_layer=False, training=None):
         """The distance of each pair of images; symmetric, and exactly 0 for equal images (up to
@@ -190,8 +234,15 @@ class LPIPS(keras.Model):
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
     def call(self, in0, in1, return_per_layer=False, training=None):
-        ((distance, layers),) = self._compiled_distances(in0, in1, **self._drop(training))
+        found = self._compiled_distances(in0, in1, **self._drop(training))
+        ((distance, layers),) = self._nan_unless_comparable(found, in0, in1)
         return (distance, layers) if return_per_layer else distance
+
+    def build(self, in0_shape, in1_shape):
+        """Nothing: weights do not depend on the images, and exist since the metric does."""
+
+    def compute_output_shape(self, in0_shape, in1_shape=None):
+        return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
 
     def distances(self, reference, *images, training=None):
         """The distances of several batches of images from one batch of references.
@@ -214,8 +265,10 @@ class LPIPS(keras.Model):
             raise ValueError("Expected images to compare with the reference. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(reference=reference, **named)
+        if are_symbolic(*checked):
+            return MetricFunction(self, "distances")(checked, training=training)
         found = self._compiled_distances(*checked, **self._drop(training))
-        return [distance for distance, _ in found]
+        return self._nan_unless_comparable([distance for distance, _ in found], *checked)
 
     def embed(self, images):
         """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
@@ -233,7 +286,9 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        (images,) = self._checked(images=images)
+        checked = self._checked(images=images)
+        if are_symbolic(*checked):
+            return MetricFunction(self, "embed")(checked)
         for head in self.heads:
             kernel = values(head.kernel.value)
             if kernel is not None and kernel.min() < 0:
@@ -241,7 +296,7 @@ class LPIPS(keras.Model):
                     "Expected heads without negative weights, or there is no embedding. "
                     f"Received: {head.name} down to {kernel.min()}"
                 )
-        return self._compiled_embedding(images)
+        return self._nan_unless_comparable(self._compiled_embedding(*checked), *checked)
 
     def normalized_features(self, *images):
         """The features that a distance compares: of every layer, unit-normalised at each position.
@@ -259,7 +314,10 @@ class LPIPS(keras.Model):
         if not images:
             raise ValueError("Expected images. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
-        return self._compiled_features(*self._checked(**named))
+        checked = self._checked(**named)
+        if are_symbolic(*checked):
+            return MetricFunction(self, "normalized_features")(checked)
+        return self._nan_unless_comparable(self._compiled_features(*checked), *checked)
 
     def layer_maps(self, in0, in1):
         """What each layer adds at each of its positions, before it is averaged or resized.
@@ -274,7 +332,10 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        return self._compiled_layer_maps(*self._checked(in0=in0, in1=in1))
+        checked = self._checked(in0=in0, in1=in1)
+        if are_symbolic(*checked):
+            return MetricFunction(self, "layer_maps")(checked)
+        return self._nan_unless_comparable(self._compiled_layer_maps(*checked), *checked)
 
     def _layer_maps(self, in0, in1):
         valid = self._validity(in0) * self._validity(in1)
@@ -308,7 +369,7 @@ class LPIPS(keras.Model):
         for i, (features0, features1) in enumerate(zip(taps0, taps1, strict=True)):
             differences = ops.square(features0 - features1)
             if any(drop[i : i + 1]):
-                differences = self.heads[i].dropout(differences, training=True)
+                differences = self.heads[i].drop(differences)
             if self.spatial:
                 size = ops.shape(in0)[1:3]
                 layers.append(resize_bilinear(self._weighted(i, differences), size) * valid)
@@ -330,15 +391,15 @@ class LPIPS(keras.Model):
         return ops.concatenate(parts, axis=1)
 
     def _valid_features(self, *batches):
-        """As `_features`, with NaN for images that are not finite."""
+        """As `_features`, with NaN for images of which no distance is right."""
         return [
             [layer * self._validity(images) for layer in features]
             for images, features in zip(batches, self._features(*batches), strict=True)
         ]
 
     def _validity(self, images):
-        """(N, 1, 1, 1) of 1, or NaN for an image that is not finite."""
-        valid = ops.cast(_nan_unless_finite(images), self.accumulation_dtype)
+        """(N, 1, 1, 1) of 1, or NaN for an image of which no distance is right."""
+        valid = ops.cast(nan_unless_valid(images, self.value_range), self.accumulation_dtype)
         return ops.reshape(valid, (-1, 1, 1, 1))
 
     def _features(self, *batches):
@@ -388,11 +449,22 @@ class LPIPS(keras.Model):
         arrays = {name: as_array(image) for name, image in images.items()}
         for name, array in arrays.items():
             check_images(name, array, f"net={self.net!r}", self.least_side, self.value_range)
-            if self._range_checks > 0:
+            if self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
-                self._range_checks = 0 if told else self._range_checks - looked
+                self._range_checks -= looked
+                self._range_told = told
         check_same_shape(**arrays)
-        return as_tensors(*arrays.values(), least_side=self.least_side)
+        tensors = as_tensors(*arrays.values(), least_side=self.least_side)
+        tell_in_steps(tensors[0], self.value_range, partial(self._tell, next(iter(arrays))))
+        return tensors
+
+    def _tell(self, name: str, least: float, most: float) -> None:
+        """Warns, once, of images that a compiled step has found to be of another range."""
+        if not self._range_told:
+            self._range_told = warn_of_range(name, least, most, self.value_range)
+
+    def _nan_unless_comparable(self, results, *images):
+        return nan_unless_comparable(results, images, self.least_side)
 
     @property
     def accumulation_dtype(self) -> str:
@@ -406,7 +478,8 @@ class LPIPS(keras.Model):
 
     def __dir__(self):
         # What Keras' saving walks through. Backbone and heads are saved by `save_own_variables`.
-        return [name for name in super().__dir__() if name not in ("backbone", "heads", "layers")]
+        hidden = ("backbone", "heads", "layers", *self._head_names())
+        return [name for name in super().__dir__() if name not in hidden]
 
     def save_own_variables(self, store):
         saving.save(self, store)
@@ -422,21 +495,24 @@ class LPIPS(keras.Model):
     def get_config(self):
         config = {name: getattr(self, name) for name in inspect.signature(LPIPS).parameters}
         config["dtype"] = super().get_config()["dtype"]
-        trainable = [layer.name for layer in self._weighted_layers() if layer.trainable]
-        return config | ({"trainable": trainable} if trainable else {})
-
-    def _weighted_layers(self):
-        return [*(layer for layer in self.backbone.layers if layer.weights), *self.heads]
+        trainable = [
+            part.name
+            for part in self._parts()[1:]
+            if part.weights and (part.trainable or part.name in self._thawed)
+        ]
+        config |= {"trainable": trainable} if trainable else {}
+        return config | ({} if self.trainable else {"frozen": True})
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        trainable = config.pop("trainable", [])
+        trainable, frozen = config.pop("trainable", []), config.pop("frozen", False)
         metric = cls._from_constructor(config)
-        backbone = {layer.name for layer in metric.backbone.layers}
-        metric.backbone.trainable = not backbone.isdisjoint(trainable)
-        for layer in metric._weighted_layers():
+        backbone, *layers = metric._parts()
+        backbone.trainable = not {layer.name for layer in backbone.layers}.isdisjoint(trainable)
+        for layer in layers:
             layer.trainable = layer.name in trainable
+        metric.trainable = not frozen
         return metric
 
     @classmethod
@@ -451,19 +527,6 @@ class LPIPS(keras.Model):
             metric.head_weights = config["head_weights"]
             metric._missing_weights = error
             return metric
-
-
-def _nan_unless_finite(images):
-    """For each image 1, or NaN if a pixel is NaN, infinite, or so large (about 1e15) that the
-    norms of features overflow.
-
-    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and features over an infinite norm are 0: a
-    diverged model would look well.
-    """
-    if is_uint8(images):
-        return ops.ones(1)
-    large = ops.square(1e3 * ops.cast(images, "float32"))
-    return ops.where(ops.isfinite(ops.sum(large, axis=(1, 2, 3))), 1.0, float("nan"))
 
 
 def _mean_over_positions(features):

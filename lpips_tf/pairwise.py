@@ -39,7 +39,8 @@ def distance_matrix(
             names.
 
     Returns:
-        (N, N) or (N, M) float32; with `others=None` symmetric and 0 on the diagonal.
+        (N, N) or (N, M) float32; with `others=None` symmetric and 0 on the diagonal. NaN for images
+        that have NaN or infinity, on the diagonal too.
 
     Raises:
         ValueError: no images, images of several sizes, or what `metric.embed` refuses.
@@ -62,7 +63,7 @@ def distance_matrix(
             if others is None and j > i:
                 distances[j : j + BLOCK_ROWS, i : i + BLOCK_ROWS] = block.T
     if others is None:
-        np.fill_diagonal(distances, 0)
+        np.fill_diagonal(distances, 0 * distances.diagonal())  # NaN stays
     return distances
 
 
@@ -80,7 +81,7 @@ def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) 
             as they are.
 
     Returns:
-        The mean, never negative.
+        The mean, never negative; NaN if an image has NaN or infinity.
 
     Raises:
         ValueError: fewer than two images, images of several sizes, or what `metric.embed` refuses.
@@ -97,7 +98,7 @@ def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) 
 
 def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
     """The mean of `‖e_i - e_j‖²` over all pairs of `count` embeddings, from their sum and the sum
-    of their squared norms; never negative.
+    of their squared norms; never negative, but NaN if an embedding is.
 
     Raises:
         ValueError: fewer than two.
@@ -105,7 +106,7 @@ def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
     if count < 2:
         raise ValueError(f"Expected at least two images. Received: {count}")
     mean = 2 * (count * squares - float(np.dot(total, total))) / (count * (count - 1))
-    return max(0.0, mean)
+    return float(np.maximum(mean, 0))  # Python's `max` would take NaN for 0
 
 
 class _Batches:
@@ -130,7 +131,7 @@ class _Batches:
             yield self._images[i : i + self._batch_size]
 
     def _groups(self):
-        """What an iterable gives: batches as they are, single images collected."""
+        """What an iterable gives, in its order: batches as they are, single images collected."""
         waiting: list[np.ndarray] = []
         for element in self._images:
             rank = len(element.shape) if hasattr(element, "shape") else None
@@ -139,13 +140,13 @@ class _Batches:
                     "Expected images (H, W, 3) or batches (N, H, W, 3). Received: "
                     + (f"shape {tuple(element.shape)}" if rank is not None else repr(type(element)))
                 )
-            if rank == 4:
-                yield element
-            else:
+            if rank == 3:
                 waiting.append(element)
-            if len(waiting) == self._batch_size:
+            if waiting and (rank == 4 or len(waiting) == self._batch_size):
                 yield self._stacked(waiting)
                 waiting = []
+            if rank == 4:
+                yield element
         if waiting:
             yield self._stacked(waiting)
 

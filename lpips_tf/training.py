@@ -97,7 +97,7 @@ class RankingModel(FitsOnHosts):
             generator.state.assign(np.random.SeedSequence([*entropy, i]).generate_state(2))
 
     def _noise_generators(self) -> list[keras.random.SeedGenerator]:
-        return [head.dropout.seed_generator for head in self.metric.heads if head.dropout.rate]
+        return [head.seed_generator for head in self.metric.heads if head.dropout]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -87,6 +87,7 @@ def test_any_iterable_of_images_or_batches(build, pictures):
         "generator of images": lambda: (image for image in pictures),
         "list of batches": lambda: [pictures[:7], pictures[7:8], pictures[8:]],
         "generator of batches": lambda: iter([pictures[:7], pictures[7:8], pictures[8:]]),
+        "images among batches": lambda: [pictures[0], pictures[1:4], pictures[4], pictures[5:]],
     }
     for name, source in sources.items():
         received = lpips_tf.distance_matrix(metric, source(), batch_size=5)
@@ -129,3 +130,17 @@ def test_elements_that_are_no_images(build, pictures):
 def test_batch_size_of_zero(build, pictures):
     with pytest.raises(ValueError, match=r"batch_size of at least 1\. Received: 0"):
         lpips_tf.distance_matrix(build(), pictures, batch_size=0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e20])
+def test_an_image_without_a_distance_is_nan_everywhere(build, pictures, value):
+    """Not 0, as if it were equal to others."""
+    images = pictures[:3].astype("float32") / 127.5 - 1
+    images[1, 5, 5, 0] = value
+    assert np.isnan(lpips_tf.mean_pairwise_distance(build(), images))
+    matrix = lpips_tf.distance_matrix(build(), images)
+    assert np.isnan(matrix[1]).all()
+    assert np.isnan(matrix[:, 1]).all()
+    assert matrix[0, 0] == matrix[2, 2] == 0
+    assert matrix[0, 2] > 0
+    assert np.isnan(lpips_tf.distance_matrix(build(), images, images)[1, 1])
