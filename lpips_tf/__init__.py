@@ -1,5 +1,7 @@
 """LPIPS, the perceptual distance between images, for TensorFlow and Keras."""
 
+import importlib
+
 from lpips_tf import baselines, feature_cache, images, scores, training, weights
 from lpips_tf.metric import LPIPS
 from lpips_tf.pairwise import distance_matrix, mean_pairwise_distance
@@ -18,3 +20,28 @@ __all__ = [
     "weights",
 ]
 __version__ = "0.1.0"
+
+# Modules that need more than the metric does, and what has it.
+LAZY = {
+    "beam": "lpips-tf[beam]",
+    "evaluation": "tensorflow",
+    "export": "tensorflow",
+    "neighbors": "lpips-tf[neighbors]",
+}
+
+
+def __getattr__(name: str):
+    """Imports such a module when it is named first."""
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"lpips_tf.{name} needs {error.name}, which is not installed: "
+            f'pip install "{LAZY[name]}"'
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY})

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 import warnings
 
 import keras
@@ -350,8 +351,8 @@ def test_negative_heads_have_no_embedding(photos):
 
 @pytest.mark.parametrize(
     ("scale", "value_range", "advice"),
-    [(255, (-1, 1), "Pass value_range"), (1, (-1, 1), r"pass value_range=\(0, 1\)"),
-     (255, (0, 1), "Pass value_range"), (1, (0, 255), r"in \[-1, 1\] or \[0, 1\]")],
+    [(5, (-1, 1), "Pass value_range"), (1, (-1, 1), r"pass value_range=\(0, 1\)"),
+     (5, (0, 1), "Pass value_range"), (1, (0, 255), r"in \[-1, 1\] or \[0, 1\]")],
 )  # fmt: skip
 def test_images_of_another_range_are_told(photos, scale, value_range, advice):
     metric = lpips_tf.LPIPS(value_range=value_range)
@@ -374,3 +375,18 @@ def test_no_warning_for_images_in_range(photos, floats):
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             metric(*images)
+
+
+def test_importing_the_package_imports_no_extra_and_registers_the_metric():
+    """Its modules that need more are imported when they are named."""
+    script = """
+    import sys, keras, lpips_tf
+    extras = {"apache_beam", "faiss", "tensorflow_datasets", "typer"}
+    assert not extras & set(sys.modules), extras & set(sys.modules)
+    assert keras.saving.get_registered_object("lpips_tf>LPIPS") is lpips_tf.LPIPS
+    assert {"export", "evaluation", "neighbors", "beam"} <= set(dir(lpips_tf))
+    for name in ("export", "evaluation", "neighbors", "beam"):
+        assert getattr(lpips_tf, name).__name__ == f"lpips_tf.{name}"
+    assert not hasattr(lpips_tf, "something")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=120)
