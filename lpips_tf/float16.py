@@ -6,15 +6,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
+
+from lpips_tf import custom_gradients
 
 # The number of a batch's pixels over this is in the middle of the factors that do no harm, measured
 # with AlexNet and VGG16 for losses as they are and for losses times 2^15.
 PIXELS = 256
 
 
+@keras.saving.register_keras_serializable(package="lpips_tf")
 def bounded(x: Any) -> Any:
     """`x`, and its gradient, with the largest finite number in place of infinity, and 0 of NaN."""
+    if keras.backend.backend() == "tensorflow":
+        return _call(_bounded, x)
 
     @ops.custom_gradient
     def identity(x):
@@ -27,12 +33,30 @@ def bounded(x: Any) -> Any:
 
 def with_gradient_times(x: Any, factor: Any) -> Any:
     """`x`, with its gradient multiplied by `factor`."""
+    if keras.backend.backend() == "tensorflow":
+        return _call(_times, x, ops.cast(ops.stop_gradient(factor), x.dtype))
 
     @ops.custom_gradient
     def identity(x):
         return x, lambda *args, upstream=None: factor * (args[-1] if upstream is None else upstream)
 
     return identity(x)
+
+
+def _bounded(x):
+    return ops.nan_to_num(x), ops.nan_to_num
+
+
+def _times(x, factor):
+    return x, lambda upstream: (factor * upstream, ops.zeros_like(factor))
+
+
+def _call(function, x, *others):
+    import tensorflow as tf
+
+    inputs = [tf.convert_to_tensor(tensor) for tensor in (x, *others)]
+    specs = tuple(tf.TensorSpec([None] * len(i.shape), i.dtype) for i in inputs)
+    return tf.ensure_shape(custom_gradients.call(function, *inputs, specs=specs), x.shape)
 
 
 def gradient_scale(images: Any) -> Any:

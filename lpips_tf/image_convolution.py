@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 from keras import ops
 
+from lpips_tf import custom_gradients
 
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
 class ImageConv2D(keras.layers.Conv2D):
     """A zero-padded, strided convolution with a bias and a ReLU, for images as input.
 
@@ -17,7 +22,10 @@ class ImageConv2D(keras.layers.Conv2D):
     Args:
         filters, kernel_size, strides: numbers, as of `keras.layers.Conv2D`.
         pad: rows and columns of zeros at each side of the image.
+        kwargs: what else `keras.layers.Conv2D` takes, save `FIXED`.
     """
+
+    FIXED = ("padding", "data_format", "dilation_rate", "groups", "activation", "use_bias")
 
     def __init__(self, filters, kernel_size, strides, pad, **kwargs):
         super().__init__(
@@ -26,7 +34,10 @@ class ImageConv2D(keras.layers.Conv2D):
             strides=strides,
             padding="valid",
             data_format="channels_last",
+            dilation_rate=1,
+            groups=1,
             activation="relu",
+            use_bias=True,
             **kwargs,
         )
         if strides * -(-kernel_size // strides) - strides < kernel_size - 1 - pad:
@@ -40,6 +51,12 @@ class ImageConv2D(keras.layers.Conv2D):
         if keras.backend.backend() == "tensorflow":
             return _with_block_gradient(images, self.kernel, self.bias, self.strides[0], self.pad)
         return super().call(ops.pad(images, _around(self.pad)))
+
+    def get_config(self):
+        config = super().get_config()
+        numbers = {name: config[name][0] for name in ("kernel_size", "strides")}
+        config = {name: value for name, value in config.items() if name not in self.FIXED}
+        return config | numbers | {"pad": self.pad}
 
     def compute_output_shape(self, input_shape):
         count, *sides, channels = input_shape
@@ -55,7 +72,20 @@ def _with_block_gradient(images, kernel, bias, stride, pad):
     """relu(convolution + bias) under TensorFlow, differentiable any number of times."""
     import tensorflow as tf
 
-    @tf.custom_gradient
+    images, kernel, bias = map(tf.convert_to_tensor, (images, kernel, bias))
+    specs = (
+        tf.TensorSpec((None, None, None, kernel.shape[2]), images.dtype),
+        tf.TensorSpec(kernel.shape, kernel.dtype),
+        tf.TensorSpec(bias.shape, bias.dtype),
+    )
+    return custom_gradients.call(_convolution(stride, pad), images, kernel, bias, specs=specs)
+
+
+@functools.cache
+def _convolution(stride, pad):
+    """A function for `tf.custom_gradient`."""
+    import tensorflow as tf
+
     def convolution(images, kernel, bias):
         padded = tf.pad(images, _around(pad))
         features = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(padded, kernel, stride, "VALID"), bias))
@@ -78,7 +108,7 @@ def _with_block_gradient(images, kernel, bias, stride, pad):
 
         return features, gradient
 
-    return convolution(images, tf.convert_to_tensor(kernel), tf.convert_to_tensor(bias))
+    return convolution
 
 
 def _image_gradient(upstream, kernel, stride):

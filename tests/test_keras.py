@@ -1,17 +1,22 @@
 """A metric among Keras' and TensorFlow's own objects: checkpoints, flags, models, exports."""
 
+import copy
+import gc
+import pickle
 import subprocess
 import sys
+import weakref
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from conftest import NETS, ROOT, SQUEEZENET, numbers
 from keras.src import testing
 
 import lpips_tf
 from lpips_tf.heads import Head
+from lpips_tf.image_convolution import ImageConv2D
 from lpips_tf.training import RankingModel
 
 
@@ -181,3 +186,71 @@ loss, *found = model.evaluate(x, x, batch_size=4, verbose=0)
 expected = [np.mean(metric(x, x / 2)) for metric in metrics]
 np.testing.assert_allclose([loss, *found], [expected[0], *expected], rtol=1e-5)
 """
+
+
+# Copies of the backbone
+
+
+def features(backbone, images):
+    return [numbers(tap) for tap in backbone(images)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("net", NETS)
+def test_backbones_are_copied_and_saved(net, dtype, x, tmp_path):
+    source = SQUEEZENET if net == "squeeze" else "imagenet"
+    backbone = lpips_tf.LPIPS(net, backbone_weights=source, dtype=dtype).backbone
+    expected = features(backbone, x)
+    cloned = keras.models.clone_model(backbone)
+    cloned.set_weights(backbone.get_weights())
+    rebuilt = keras.models.model_from_json(backbone.to_json())
+    rebuilt.set_weights(backbone.get_weights())
+    backbone.save(tmp_path / "backbone.keras")
+    loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+    for copied in (cloned, rebuilt, loaded, copy.deepcopy(backbone)):
+        for received, tap in zip(features(copied, x), expected, strict=True):
+            np.testing.assert_array_equal(received, tap)
+
+
+def test_models_built_on_a_backbone_are_loaded(x, tmp_path):
+    backbone = lpips_tf.LPIPS().backbone
+    image = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone(image)[-1])
+    model = keras.Model(image, keras.layers.Dense(2)(pooled))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_metrics_are_copied(x, y, copied):
+    metric = tuned()
+    np.testing.assert_array_equal(copied(metric)(x, y), metric(x, y))
+
+
+def test_keras_tests_of_layers_on_image_convolutions():
+    testing.TestCase().run_layer_test(
+        ImageConv2D,
+        init_kwargs={"filters": 4, "kernel_size": 11, "strides": 4, "pad": 2},
+        input_shape=(2, 32, 33, 3),
+        expected_output_shape=(2, 7, 7, 4),
+        expected_num_trainable_weights=2,
+    )
+
+
+# Memory
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_nothing_keeps_the_graph_of_a_metric_that_is_gone(x, y, dtype):
+    """With it all its weights would stay."""
+    metric, image = lpips_tf.LPIPS(dtype=dtype), tf.constant(y)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        distance = metric(x, image)
+    tape.gradient(distance, image)
+    (function,) = metric._compiled_distances._graphs.values()
+    graph = weakref.ref(function.get_concrete_function().graph)
+    del metric, image, tape, distance, function
+    gc.collect()
+    assert graph() is None
