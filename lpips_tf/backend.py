@@ -198,11 +198,15 @@ def as_tensors(*images: Any, least_side: int) -> tuple:
     """
     if any(isinstance(image, keras.KerasTensor) for image in images):
         return images
-    tensors = [keras.ops.convert_to_tensor(image) for image in images]
     if keras.backend.backend() != "tensorflow":
-        return tuple(tensors)
+        return tuple(keras.ops.convert_to_tensor(image) for image in images)
     import tensorflow as tf
 
+    if not (tf.executing_eagerly() or tf.inside_function()):
+        raise ValueError(
+            "Expected eager execution or a tf.function. Received: images in a graph of TensorFlow 1"
+        )
+    tensors = [keras.ops.convert_to_tensor(image) for image in images]
     if not all(tensor.shape.is_fully_defined() for tensor in tensors):
         shape0, *shapes = [tf.shape(tensor) for tensor in tensors]
         conditions = [
@@ -263,15 +267,31 @@ def values(tensor: Any) -> np.ndarray | None:
     """The numbers in a tensor or array, or None while a graph is being traced, when it has none."""
     if isinstance(tensor, np.ndarray):
         return tensor
+    return None if is_traced(tensor) else keras.ops.convert_to_numpy(tensor)
+
+
+def is_traced(tensor: Any) -> bool:
+    """Whether a tensor stands for numbers that it does not have: in a function that is being
+    traced, compiled or transformed, in a model that is built from symbols, on PyTorch's device
+    "meta".
+    """
+    if isinstance(tensor, (np.ndarray, keras.KerasTensor)):
+        return isinstance(tensor, keras.KerasTensor)
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return keras.ops.convert_to_numpy(tensor) if runs_eagerly(tensor) else None
+        import tensorflow as tf
+
+        return not tf.executing_eagerly()
     if backend == "jax":
         import jax
 
-        if isinstance(tensor, jax.core.Tracer):
-            return None
-    return None if isinstance(tensor, keras.KerasTensor) else keras.ops.convert_to_numpy(tensor)
+        return isinstance(tensor, jax.core.Tracer)
+    import torch
+
+    if torch.compiler.is_compiling() or not isinstance(tensor, torch.Tensor):
+        return torch.compiler.is_compiling()
+    # PyTorch has no public name for this.
+    return tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def resize_bilinear(maps: Any, size: tuple) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from lpips_tf.files import written_whole
+from lpips_tf.inputs import shown
 from lpips_tf.metric import LPIPS
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def averaged_differences(metric: LPIPS, reference, *images) -> list:
     Raises:
         ValueError: as a call of the metric does.
     """
+    if not images:
+        raise ValueError("Expected images to compare with the reference. Received: none")
     features0, *others = metric.normalized_features(reference, *images)
     return [
         ops.concatenate([_moments(x, y) for x, y in zip(features0, features, strict=True)], axis=-1)
@@ -99,6 +102,12 @@ def write(
 
     from lpips_tf.evaluation import in_batches
 
+    spec = dataset.element_spec if isinstance(dataset, tf.data.Dataset) else dataset
+    if not isinstance(spec, dict) or not {"ref", "p0", "p1", "judge"} <= set(spec):
+        raise ValueError(
+            "Expected a tf.data.Dataset of dicts with ref, p0, p1 and judge. "
+            f"Received: {sorted(spec) if isinstance(spec, dict) else shown(spec)}"
+        )
     count = int(dataset.cardinality())
     if count < 1:
         raise ValueError(f"Expected a data set of known length. Received: cardinality {count}")

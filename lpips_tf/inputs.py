@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import reprlib
 import warnings
 from collections.abc import Collection
 from typing import Any
@@ -21,15 +24,39 @@ OF_8_BITS = (
 
 
 def as_array(images: Any) -> Any:
-    """Arrays, tensors and symbols as they are, all else as a NumPy array.
+    """Arrays, tensors and symbols as they are, and sequences of images as one batch.
+
+    Nested lists of numbers are refused: what they hold would be read as floats, whatever it was.
 
     Raises:
-        ValueError: what holds no numbers.
+        ValueError: what holds no numbers, or images of several shapes.
     """
-    array = images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
-    if isinstance(array, np.ndarray) and array.dtype.kind in "OSU":
-        raise ValueError(f"Expected arrays or tensors of images. Received: {type(images).__name__}")
-    return array
+    if isinstance(images, (list, tuple)) and images and all(map(_is_array, images)):
+        if shapes := sorted({tuple(i.shape) for i in images} - {tuple(images[0].shape)}):
+            raise two_sizes(images[0].shape, shapes[0])
+        plain = all(isinstance(image, np.ndarray) for image in images)
+        return np.stack(images) if plain else keras.ops.stack(images)
+    if not _is_array(images) or getattr(images.dtype, "kind", "f") in "OSU":
+        raise ValueError(f"Expected arrays or tensors of images. Received: {shown(images)}")
+    return images
+
+
+def _is_array(value: Any) -> bool:
+    ragged = type(value).__name__ in ("RaggedTensor", "SparseTensor")
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not ragged
+
+
+def two_sizes(first: Any, second: Any) -> ValueError:
+    return ValueError(f"Expected images of one size. Received: {tuple(first)} and {tuple(second)}")
+
+
+def shown(value: Any) -> str:
+    """What was received, in a few words."""
+    if _is_array(value):
+        return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
+    if isinstance(value, (list, tuple, dict, set)):
+        return type(value).__name__
+    return reprlib.repr(value)
 
 
 def is_uint8(images: Any) -> bool:
@@ -48,14 +75,16 @@ def check_images(name: str, images: Any, metric: str, least_side: int, value_ran
             "Expected images of known rank, (N, H, W, 3). "
             f"Received: {name} of unknown shape; tf.ensure_shape tells it"
         )
-    shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
+    shape, dtype = tuple(images.shape), str(images.dtype)
+    with contextlib.suppress(ValueError):  # of a dtype that Keras does not know
+        dtype = keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or shape[3] not in (3, None):
         expected = "RGB images of shape (N, H, W, 3), channels last"
     elif shape[0] == 0:
         expected = "at least one image"
     elif any(side is not None and side < least_side for side in shape[1:3]):
         expected = f"images of at least {least_side}x{least_side} pixels for {metric}"
-    elif dtype != "uint8" and "float" not in dtype:
+    elif dtype not in ("uint8", "float16", "bfloat16", "float32", "float64"):
         expected = f"images of dtype uint8 (0 to 255), or floats in value_range={value_range}"
         raise ValueError(f"Expected {expected}. Received: {name}.dtype={dtype}")
     else:
@@ -65,25 +94,80 @@ def check_images(name: str, images: Any, metric: str, least_side: int, value_ran
 
 def check_choice(name: str, value: Any, choices: Collection) -> None:
     """Raises ValueError for a `value` that is none of the choices."""
-    if value not in choices:
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise ValueError(
             f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
-            f"Received: {name}={value!r}"
+            f"Received: {name}={shown(value)}"
         )
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises ValueError for what is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"Expected {name} to be True or False. Received: {name}={shown(value)}")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Raises ValueError for what is no whole number."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise ValueError(f"Expected {name} as a whole number. Received: {name}={shown(value)}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raises ValueError for what is no whole number of at least `least`."""
+    check_whole(name, value)
+    if value < least:
+        raise ValueError(f"Expected {name} of at least {least}. Received: {value}")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Raises ValueError for what is no number from 0 up to, and without, 1."""
+    if not _is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"Expected {name} in [0, 1). Received: {name}={shown(value)}")
+
+
+def checked_source(name: str, source: Any) -> str | None:
+    """Where weights come from, as text; raises ValueError for what is no name or path."""
+    if source is None:
+        return None
+    if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):
+        raise ValueError(
+            f"Expected {name} to be a name, a path or None. Received: {name}={shown(source)}"
+        )
+    return os.fspath(source)
+
+
+def checked_policy(dtype: Any) -> keras.DTypePolicy:
+    """A policy of Keras; raises ValueError for one that does not compute with floats."""
+    try:
+        policy = keras.dtype_policies.get(dtype)
+        if "float" in policy.compute_dtype:
+            return policy
+    except (TypeError, ValueError, AttributeError):
+        pass
+    raise ValueError(
+        "Expected a dtype or policy of floats, such as 'float32' or 'mixed_bfloat16'. "
+        f"Received: dtype={shown(dtype)}"
+    )
 
 
 def checked_range(value_range: Any) -> Range:
-    """(lowest, highest) as floats; raises ValueError where they span nothing."""
-    try:
-        low, high = map(float, value_range)
-    except (TypeError, ValueError):
-        low = high = 0.0
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise ValueError(
-            "Expected value_range=(lowest, highest), two finite numbers, the lower one first. "
-            f"Received: {value_range!r}"
-        )
-    return low, high
+    """(lowest, highest) as floats; raises ValueError where they span nothing that float32 holds."""
+    numbers = list(value_range) if isinstance(value_range, (tuple, list, np.ndarray)) else []
+    if len(numbers) == 2 and all(map(_is_number, numbers)):
+        low, high = map(float, numbers)
+        with np.errstate(over="ignore"):
+            span = np.float32(high) - np.float32(low)
+        if np.finfo(np.float32).tiny <= span < np.inf:
+            return low, high
+    raise ValueError(
+        "Expected value_range=(lowest, highest), two finite numbers, the lower one first. "
+        f"Received: {value_range!r}"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def check_same_shape(**images: Any) -> None:

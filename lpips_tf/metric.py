@@ -29,11 +29,16 @@ from lpips_tf.heads import Head
 from lpips_tf.inputs import (
     as_array,
     check_choice,
+    check_flag,
     check_images,
     check_range,
     check_same_shape,
+    check_share,
+    checked_policy,
     checked_range,
+    checked_source,
     is_uint8,
+    shown,
     warn_of_range,
 )
 from lpips_tf.symbolic import MetricFunction, are_symbolic
@@ -127,14 +132,17 @@ class LPIPS(keras.Model):
     ):
         check_choice("net", net, NETWORKS)
         check_choice("version", version, VERSIONS)
-        super().__init__(name=name, dtype=dtype, autocast=False)
+        check_flag("lpips", lpips)
+        check_flag("spatial", spatial)
+        check_share("dropout", dropout)
+        super().__init__(name=name, dtype=checked_policy(dtype), autocast=False)
         self.net = net
         self.version = version
         self.lpips = lpips
         self.spatial = spatial
         self.value_range = checked_range(value_range)
-        self.backbone_weights = _plain_path(backbone_weights)
-        self.head_weights = _plain_path(head_weights)
+        self.backbone_weights = checked_source("backbone_weights", backbone_weights)
+        self.head_weights = checked_source("head_weights", head_weights)
         self.dropout = dropout
 
         with at_once():
@@ -226,6 +234,9 @@ class LPIPS(keras.Model):
                 uint8 nor floating.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
+        check_flag("return_per_layer", return_per_layer)
+        if training is not None:
+            check_flag("training", training)
         in0, in1 = self._checked(in0=in0, in1=in1)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1):
@@ -545,5 +556,7 @@ def _unit_normalize(features):
     return features * ops.reciprocal(norms + EPSILON)
 
 
-def _plain_path(source):
-    return source if source is None else os.fspath(source)
+def check_metric(metric: Any) -> None:
+    """Raises ValueError for what is no `LPIPS`."""
+    if not isinstance(metric, LPIPS):
+        raise ValueError(f"Expected an lpips_tf.LPIPS. Received: {shown(metric)}")

@@ -8,13 +8,15 @@ norms alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from lpips_tf.metric import LPIPS
+from lpips_tf.backend import is_traced
+from lpips_tf.inputs import check_count, shown, two_sizes
+from lpips_tf.metric import LPIPS, check_metric
 
 BLOCK_ROWS = 512  # embeddings on each side of a block of the product
 BLOCK_COLUMNS = 8192  # numbers of each embedding taken at a time: blocks of 32 MiB in float64
@@ -46,6 +48,8 @@ def distance_matrix(
         ValueError: no images, images of several sizes, or what `metric.embed` refuses.
         OSError: the temporary file does not fit on the disk.
     """
+    check_metric(metric)
+    check_count("max_memory", max_memory, least=0)
     rows_source = _Batches(images, batch_size)
     rows = columns = _stored_embeddings(metric, rows_source, max_memory)
     if others is not None:
@@ -86,6 +90,7 @@ def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) 
     Raises:
         ValueError: fewer than two images, images of several sizes, or what `metric.embed` refuses.
     """
+    check_metric(metric)
     count, squares, total = 0, 0.0, np.zeros(1)
     for embeddings in _embeddings(metric, _Batches(images, batch_size)):
         count += len(embeddings)
@@ -113,8 +118,9 @@ class _Batches:
     """Batches (n, H, W, 3) of a set of images, all of one shape."""
 
     def __init__(self, images: Any, batch_size: int, image_shape: tuple | None = None):
-        if batch_size < 1:
-            raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
+        check_count("batch_size", batch_size)
+        if not (hasattr(images, "shape") or isinstance(images, Iterable)):
+            raise ValueError(f"Expected images (N, H, W, 3). Received: {shown(images)}")
         self._images, self._batch_size = images, batch_size
         self.image_shape = image_shape
 
@@ -122,7 +128,7 @@ class _Batches:
         for batch in self._slices() if hasattr(self._images, "shape") else self._groups():
             shape = tuple(batch.shape[1:])
             if shape != (self.image_shape or shape):
-                raise _two_sizes(self.image_shape, shape)
+                raise two_sizes(self.image_shape, shape)
             self.image_shape = shape
             yield batch
 
@@ -138,7 +144,7 @@ class _Batches:
             if rank not in (3, 4):
                 raise ValueError(
                     "Expected images (H, W, 3) or batches (N, H, W, 3). Received: "
-                    + (f"shape {tuple(element.shape)}" if rank is not None else repr(type(element)))
+                    + (f"shape {tuple(element.shape)}" if rank is not None else shown(element))
                 )
             if rank == 3:
                 waiting.append(element)
@@ -153,16 +159,18 @@ class _Batches:
     def _stacked(self, images):
         arrays = [keras.ops.convert_to_numpy(image) for image in images]
         if shapes := sorted({array.shape for array in arrays} - {arrays[0].shape}):
-            raise _two_sizes(arrays[0].shape, shapes[0])
+            raise two_sizes(arrays[0].shape, shapes[0])
         return np.stack(arrays)
-
-
-def _two_sizes(first, second) -> ValueError:
-    return ValueError(f"Expected images of one size. Received: {first} and {second}")
 
 
 def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:
     for batch in batches:
+        if is_traced(batch):
+            raise ValueError(
+                "Expected arrays of numbers, as these distances are computed by NumPy. Received: "
+                f"{type(batch).__name__}, whose function is being traced. Call it outside, or use "
+                "metric.embed"
+            )
         yield keras.ops.convert_to_numpy(metric.embed(batch))
 
 
@@ -189,7 +197,7 @@ def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.
         return np.concatenate(parts)
     with file:  # the map outlives the file object, and what it maps has no name to remove
         file.flush()
-        return np.memmap(file, np.float32, "r").reshape(-1, length)
+        return np.memmap(file, part.dtype, "r").reshape(-1, length)
 
 
 def _squared_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

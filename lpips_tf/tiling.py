@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from lpips_tf.metric import LPIPS
+from lpips_tf.backend import is_traced
+from lpips_tf.inputs import check_whole, shown
+from lpips_tf.metric import LPIPS, check_metric
 from lpips_tf.receptive_fields import Field, receptive_fields
 
 Map = Callable[[int, int], np.ndarray]
@@ -53,6 +55,7 @@ def tiled_distance(
         ValueError: shapes that differ or are not (H, W, 3), pictures that are too small for the
             network, or a `tile` that is smaller than its margin.
     """
+    check_metric(metric)
     layers = [0.0] * len(metric.backbone.outputs)
     for part in _parts(metric, in0, in1, tile, progress):
         layers[part.layer] += part.values.sum(dtype=np.float64) / np.prod(part.shape)
@@ -80,6 +83,7 @@ def tiled_maps(
         ValueError: as `tiled_distance` does.
         OSError: the temporary file does not fit on the disk.
     """
+    check_metric(metric)
     with tempfile.TemporaryDirectory(prefix="lpips-tf-") as folder:
         stored: dict[int, np.memmap] = {}
         for part in _parts(metric, in0, in1, tile, progress):
@@ -131,7 +135,7 @@ def _parts(metric, in0, in1, tile, progress) -> Iterator[_Part]:
     done, count = 0, len(vertical) * len(horizontal)
     for y in vertical:
         for x in horizontal:
-            batches = (np.asarray(picture[y.pixels, x.pixels])[None] for picture in (in0, in1))
+            batches = (_array(picture[y.pixels, x.pixels])[None] for picture in (in0, in1))
             for i, values in enumerate(metric.layer_maps(*batches)):
                 values = ops.convert_to_numpy(values)[0, y.inside[i], x.inside[i]]
                 yield _Part(i, shapes[i], (y.positions[i], x.positions[i]), values)
@@ -163,6 +167,14 @@ def _windows(size: int, lengths: list[int], fields: list[Field], tile: int) -> l
 
 
 def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, int]:
+    for name, picture in (("in0", in0), ("in1", in1)):
+        if not (hasattr(picture, "shape") and hasattr(picture, "__getitem__")):
+            raise ValueError(f"Expected pictures (H, W, 3). Received: {name}={shown(picture)}")
+        if is_traced(picture[:1, :1]):
+            raise ValueError(
+                "Expected pictures as arrays of numbers. "
+                f"Received: {name} within a function that is being traced"
+            )
     shapes = tuple(in0.shape), tuple(in1.shape)
     if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] != 3:
         raise ValueError(
@@ -174,12 +186,17 @@ def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, in
             f"Expected pictures of at least {metric.least_side}x{metric.least_side} pixels for "
             f"net={metric.net!r}. Received: {shapes[0][0]}x{shapes[0][1]}"
         )
+    check_whole("tile", tile)
     if tile < least_tile(metric):
         raise ValueError(
             f"Expected tile of at least {least_tile(metric)} pixels, the margin that "
             f"net={metric.net!r} looks at around a tile. Received: tile={tile}"
         )
     return shapes[0][0], shapes[0][1]
+
+
+def _array(window: Any) -> np.ndarray:
+    return ops.convert_to_numpy(window) if ops.is_tensor(window) else np.asarray(window)
 
 
 def _resized(values: np.ndarray, size: tuple[int, int], start: int, stop: int) -> np.ndarray:

@@ -10,11 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from lpips_tf.metric import LPIPS
+from lpips_tf.metric import LPIPS, check_metric
 
 
 def check_exportable(metric: LPIPS) -> None:
-    """Raises ValueError for a metric that is not computed by TensorFlow in float32."""
+    """Raises ValueError for what is no metric that TensorFlow computes in float32."""
+    check_metric(metric)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"

@@ -11,7 +11,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet, weights
 from lpips_tf.files import written_whole
-from lpips_tf.inputs import check_choice
+from lpips_tf.inputs import check_choice, check_count, shown
 from lpips_tf.metric import LPIPS
 
 QUANTIZATIONS = (None, "dynamic", "float16")
@@ -44,7 +44,13 @@ def export_litert(
     """
     check_exportable(metric)
     check_choice("quantize", quantize, QUANTIZATIONS)
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 2:
+        raise ValueError(
+            f"Expected input_shape=(height, width). Received: input_shape={shown(input_shape)}"
+        )
     height, width = input_shape
+    check_count("height", height)
+    check_count("width", width)
     if min(height, width) < metric.least_side:
         raise ValueError(
             f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "

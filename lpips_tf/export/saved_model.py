@@ -16,6 +16,7 @@ import tensorflow as tf
 from lpips_tf.export import warmup as warmups
 from lpips_tf.export.common import check_exportable, described, distance_graph
 from lpips_tf.files import next_number, numbered_folder
+from lpips_tf.inputs import check_whole
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
@@ -60,6 +61,8 @@ def export_saved_model(
     """
     check_exportable(metric)
     root = Path(path)
+    if number is not None:
+        check_whole("number", number)
     version = next_number(root) if number is None else number
     if not 1 <= version <= MOST:
         raise ValueError(f"Expected a version from 1 to {MOST}. Received: {root / str(version)}")
@@ -99,7 +102,11 @@ class _Exported(tf.Module):
 
     @tf.function(autograph=False)
     def __call__(self, y_true, y_pred):
-        return self._distance(y_true, y_pred)
+        # Static shapes, with which it may be traced anew, fail in TensorFlow's own words where
+        # images are too small for the network.
+        images = (tf.raw_ops.PlaceholderWithDefault(input=i, shape=(None, None, None, 3))
+                  for i in (y_true, y_pred))  # fmt: skip
+        return self._distance(*images)
 
     def signatures(self) -> dict[str, Callable]:
         images = tf.TensorSpec((None, None, None, 3), tf.float32)
