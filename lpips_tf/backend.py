@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -251,6 +252,15 @@ def accurate_dtype() -> str:
     return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
+def mean(x: Any, axis: int | tuple[int, ...], keepdims: bool = False) -> Any:
+    """`keras.ops.mean`, which under JAX and PyTorch computes that of float64 in float32."""
+    if keras.backend.backend() == "tensorflow" or str(x.dtype).removeprefix("torch.") != "float64":
+        return keras.ops.mean(x, axis=axis, keepdims=keepdims)
+    axes = (axis,) if isinstance(axis, int) else axis
+    count = math.prod(x.shape[i] for i in axes)
+    return keras.ops.sum(x, axis=axes, keepdims=keepdims) / count
+
+
 def replica() -> tuple[Any, int]:
     """Which replica this code runs in, and how many there are (`tf.distribute`)."""
     if keras.backend.backend() != "tensorflow":
@@ -298,9 +308,23 @@ def resize_bilinear(maps: Any, size: tuple) -> Any:
     """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
     `align_corners=False`.
     """
+    if keras.backend.backend() != "tensorflow":
+        resize = keras.ops.image.resize
+        return resize(maps, size, interpolation="bilinear", data_format="channels_last")
     # Keras' own resize refuses sizes that are known only when a graph runs.
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    import tensorflow as tf
 
-        return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)
-    return keras.ops.image.resize(maps, size, interpolation="bilinear", data_format="channels_last")
+    if maps.dtype == tf.float64:  # of which TensorFlow's gives float32
+        rows, columns = (_interpolation(tf.shape(maps)[i], size[i - 1]) for i in (1, 2))
+        return tf.einsum("nhwc,yh,xw->nyxc", maps, rows, columns)
+    return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)
+
+
+def _interpolation(length: Any, size: Any) -> Any:
+    """The matrix (size, length) in float64 that resizes an axis bilinearly."""
+    import tensorflow as tf
+
+    length, size = tf.cast(length, tf.float64), tf.cast(size, tf.float64)
+    places = (tf.range(size) + 0.5) * length / size - 0.5
+    places = tf.clip_by_value(places, 0, length - 1)
+    return tf.maximum(1 - tf.abs(places[:, None] - tf.range(length)), 0)

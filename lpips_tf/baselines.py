@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lpips_tf.backend import Compiled, accurate_dtype, as_tensors, nan_unless_comparable
+from lpips_tf.backend import Compiled, accurate_dtype, as_tensors, mean, nan_unless_comparable
 from lpips_tf.inputs import (
     as_array,
     check_choice,
@@ -125,7 +125,7 @@ class L2(Baseline):
 
     def _distance(self, x, y):
         factor = 4 if self.colorspace == "RGB" else 0.5
-        return factor * ops.mean(ops.square(x - y), axis=(1, 2, 3))
+        return factor * mean(ops.square(x - y), axis=(1, 2, 3))
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -149,7 +149,7 @@ class DSSIM(Baseline):
         variances = _variances(x) + _variances(y) + 0.03**2
         a = ops.square(mean_x - mean_y) / means
         c = _variances(x - y) / variances
-        return ops.mean(a + c - a * c, axis=(1, 2, 3)) / 2
+        return mean(a + c - a * c, axis=(1, 2, 3)) / 2
 
 
 def rgb_to_lab(images):
@@ -177,7 +177,7 @@ def _variances(images):
     """Sample variances of all windows."""
     count = WINDOW**2
     # Of shifted images they are the same; near 0 they round less.
-    images = images - ops.mean(images, axis=(1, 2), keepdims=True)
+    images = images - mean(images, axis=(1, 2), keepdims=True)
     variances = _window_means(ops.square(images)) - ops.square(_window_means(images))
     return count / (count - 1) * variances
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from lpips_tf.backend import mean
 from lpips_tf.files import written_whole
 from lpips_tf.inputs import shown
 from lpips_tf.metric import LPIPS
@@ -60,9 +61,9 @@ def _moments(features0, features1):
     """(N, 2, C) of one layer."""
     differences = ops.square(features0 - features1)
     height, width = ops.shape(differences)[1:3]
-    squares = ops.mean(ops.square(differences), axis=(1, 2))
+    squares = mean(ops.square(differences), axis=(1, 2))
     variances = squares / ops.cast(height * width, squares.dtype)
-    return ops.stack([ops.mean(differences, axis=(1, 2)), variances], axis=1)
+    return ops.stack([mean(differences, axis=(1, 2)), variances], axis=1)
 
 
 def key(metric: LPIPS, data: str) -> str:

@@ -20,6 +20,7 @@ from lpips_tf.backend import (
     as_tensors,
     at_once,
     frozen_weights,
+    mean,
     nan_unless_comparable,
     resize_bilinear,
     runs_eagerly,
@@ -542,17 +543,17 @@ class LPIPS(keras.Model):
 
 def _mean_over_positions(features):
     """(N, h, w, C) to (N, 1, 1, C). Row by row: float32 loses four digits in a sum of millions."""
-    return ops.mean(ops.mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
+    return mean(mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
 def _unit_normalize(features):
     """`f / (‖f‖ + ε)` over the last axis.
 
-    The bound, far below what ε hides, keeps zeros out of the square root, whose gradient there is
-    infinite: so gradients are finite everywhere.
+    What is added, far below what ε hides, keeps zeros out of the square root, whose gradient there
+    is infinite: so gradients are finite everywhere. (Keras' `maximum` under PyTorch gives float32.)
     """
     squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
-    norms = ops.sqrt(ops.maximum(squares, 1e-36))
+    norms = ops.sqrt(squares + 1e-36)
     return features * ops.reciprocal(norms + EPSILON)
 
 
