@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from keras import ops
 
-from lpips_tf.files import written_whole
+from lpips_tf.files import hdf5_written_whole
 from lpips_tf.metric import LPIPS
 
 FORMAT = "lpips_tf index 1"
@@ -159,7 +159,7 @@ class Index:
 
         content = faiss.serialize_index(self.index)
         names = b"\0".join(os.fsencode(name) for name in self.names)
-        with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5_written_whole(path) as file:
             file.attrs["format"] = FORMAT
             file.attrs["metric"] = json.dumps(self.metric.get_config())
             file.attrs["sketch"] = json.dumps(self.sketch._asdict())

@@ -1,6 +1,7 @@
 """Nearest neighbours and near-duplicates by LPIPS."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -190,6 +191,19 @@ def test_commands(run_program, folder, pictures):
     drawn = Image.fromarray(pictures[30]).resize((160, 160), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(sheet[12:172, 184:344], drawn)  # the second of the first row
     assert sheet[172:188, 184:344].min() < 50  # its name
+
+
+def test_a_full_disk(run_program, folder):
+    before = sorted(folder.rglob("*"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        code, out, err = run_program(main.main, "index", "photos", "-o", "photos.h5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, out) == (1, "")
+    assert err == "lpips-tf: Cannot write photos.h5: File too large\n"
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("count", [0, 1, sheets.MOST_ROWS, sheets.MOST_ROWS + 5])
