@@ -60,6 +60,38 @@ def test_candidates_make_up_for_short_codes(build, pictures, matrix, factory):
     assert recall > (0.6 if factory.startswith("IVF") else 0.9)
 
 
+def test_finds_as_many_as_asked_for_though_ivf_searches_few_lists(build, pictures, matrix):
+    index = Index.build(build(), pictures[:60], factory="IVF30,Flat")
+    found = index.search(pictures[:3], k=20)
+    assert found.indices.shape == (3, 20)
+    np.testing.assert_allclose(
+        found.distances, matrix[np.arange(3)[:, None], found.indices], atol=2e-6
+    )
+    every = index.search(pictures[:3], k=60)
+    np.testing.assert_allclose(every.distances, np.sort(matrix[:3, :60]), atol=2e-6)
+    assert index.index.nprobe == 1  # as it was
+
+
+def test_only_some_kinds_give_pairs(build, pictures):
+    index = Index.build(build(), pictures[:60], factory="PQ8x4fs")
+    with pytest.raises(ValueError, match=r"factory='Flat'\. Received: IndexPQFastScan"):
+        list(index.pairs(0.1))
+    with pytest.raises(ValueError, match=r"threshold of at least 0\. Received: nan"):
+        list(index.pairs(float("nan")))
+
+
+def test_refuses_a_metric_whose_weights_are_not_finite(index, pictures):
+    broken = lpips_tf.LPIPS()
+    broken.heads[2].kernel.assign(broken.heads[2].kernel * float("nan"))
+    with pytest.raises(ValueError, match="finite embeddings"):
+        Index.build(broken, pictures[:5])
+    other = Index(broken, index.pictures, index.names, index.sketch, index.index)
+    with pytest.raises(ValueError, match="finite embeddings"):
+        other.search(pictures[:1])
+    with pytest.raises(ValueError, match="finite embeddings"):
+        list(other.pairs(0.1))
+
+
 def test_sketches_keep_distances():
     a, b = np.random.default_rng(0).normal(0, 1, (2, 200, 31872)).astype("float32")
     sketch = Sketch(31872, 1024, seed=3)
@@ -117,6 +149,10 @@ def test_groups():
         ({"factory": "Flatt"}, "FAISS refuses factory='Flatt': could not parse"),
         ({"factory": "PCA64,PQ16"}, "FAISS refuses .* cannot output 64 dimensions"),
         ({"factory": "IVF0,Flat"}, "FAISS refuses factory='IVF0,Flat'"),
+        ({"factory": "IVF256,Flat"}, r"points \(60\) should be at least as large .* \(256\)"),
+        ({"factory": "HNSW0"}, "FAISS refuses factory='HNSW0': its process ends with SIG"),
+        ({"factory": "RR0,Flat"}, "FAISS refuses factory='RR0,Flat': its process ends with SIG"),
+        ({"factory": "PQ16x24"}, "FAISS refuses factory='PQ16x24': std::bad_alloc"),
     ],
 )
 def test_refuses_to_build(build, pictures, change, message):
@@ -227,6 +263,16 @@ def test_commands_warn(run_program, folder, command):
     assert "warning: photos/glass.png is transparent in places" in err
 
 
+def test_faiss_writes_nothing_of_its_own(folder, capfd, monkeypatch):
+    """Of 12 pictures for 4 lists FAISS' C++ says that these are few."""
+    monkeypatch.setattr(
+        sys, "argv", ["program", *"index photos -o i.h5 --factory IVF4,Flat".split()]
+    )
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capfd.readouterr() == ("i.h5: 12 images\n", "")
+
+
 def test_options_of_commands(run_program, folder, build, pictures):
     run_program(main.main, "index", "photos", "-o", "i.h5", "--net", "vgg", "--baseline")
     code, out, _ = run_program(main.main, "search", "i.h5", "photos/060.png", "-k", 3)
@@ -252,6 +298,8 @@ def test_options_of_commands(run_program, folder, build, pictures):
         (["search", "photos.h5", "query.png", "--net", "vgg"], 1, "Expected an index of net=vgg"),
         (["search", "photos.h5", "query.png", "-k", "0"], 2, "-k"),
         (["duplicates", "photos", "--threshold", "-1"], 2, "--threshold"),
+        (["duplicates", "photos", "--threshold", "nan"], 2, "--threshold"),
+        (["index", "photos", "-o", "i.h5", "--factory", "HNSW0"], 1, "FAISS refuses"),
         (["duplicates", "photos", "--sheet", "x.gif"], 2, "ends in .png or .jpg or .webp"),
     ],
 )
