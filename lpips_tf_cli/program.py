@@ -16,8 +16,8 @@ EXPECTED = {  # by Pydantic's name of the error
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
-    "greater_than_equal": "a number of at least {ge}",
-    "less_than_equal": "a number of at most {le}",
+    "greater_than_equal": "a number of at least {ge:.10g}",
+    "less_than_equal": "a number of at most {le:.10g}",
 }
 
 
