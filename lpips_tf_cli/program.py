@@ -70,6 +70,11 @@ def printable(name: object) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as "1 image" or "1,200 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def shortened(name: str, length: int) -> str:
     """A file name to be drawn where `length` letters fit: its middle is left out."""
     name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
