@@ -225,8 +225,10 @@ def test_commands(run_program, folder, pictures):
     assert len(Path("pairs.csv").read_text().splitlines()) == 3
     sheet = np.asarray(Image.open("sheet.png"))
     drawn = Image.fromarray(pictures[30]).resize((160, 160), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(sheet[12:172, 184:344], drawn)  # the second of the first row
-    assert sheet[172:188, 184:344].min() < 50  # its name
+    assert sheet[12:28, :100].min() < 50  # the group's number and size
+    np.testing.assert_array_equal(sheet[28:188, 184:344], drawn)  # the second of the first row
+    for line in (188, 204):
+        assert sheet[line : line + 16, 184:344].min() < 50  # its name and size
 
 
 def test_a_full_disk(run_program, folder):
@@ -250,7 +252,7 @@ def test_sheets_say_what_is_left_out(tmp_path, count):
     sheet = np.asarray(Image.open(tmp_path / "sheet.webp"))
     assert (sheet[-28:, :160].min() < 50) == (count in (0, sheets.MOST_ROWS + 5))
     if count:
-        red = np.all(np.abs(sheet[160].astype(int) - (255, 0, 0)) < 30, axis=-1)
+        red = np.all(np.abs(sheet[176].astype(int) - (255, 0, 0)) < 30, axis=-1)
         assert red.sum() == pytest.approx(160 * sheets.MOST_IN_A_ROW, abs=30)
         assert sheet[:40, -172:].min() < 50  # and 3 more
 

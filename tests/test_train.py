@@ -22,7 +22,7 @@ from made_bapps import write_photographs
 import lpips_tf
 import tfds_bapps
 from lpips_tf import weight_files
-from lpips_tf_cli import main
+from lpips_tf_cli import main, training_pictures
 from lpips_tf_cli.sources import open_source
 from lpips_tf_cli.training_callbacks import Seeds
 from lpips_tf_cli.training_data import Shuffling, of_differences, of_images
@@ -92,6 +92,23 @@ def tags(folder):
 
 
 @pytest.mark.parametrize("cache", [(), ("--cache-features",)])
+def test_the_legend_covers_no_curve(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    record = {"loss": 0.6, "two_afc": 0.7}
+    history = [{"epoch": i, **record, "val_loss": 0.5, "val_two_afc": 0.6} for i in (1, 2)]
+    training_pictures.save_curves(tmp_path / "curve.png", history)
+    training_pictures.save_curves(tmp_path / "curve.png", [{"epoch": 1, **record}])
+    (legend,) = drawn[0].legends
+    drawn[0].canvas.draw()
+    for axes in drawn[0].axes:
+        assert axes.get_legend() is None
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert drawn[1].legends == []
+
+
 def test_leaves_heads_history_curves_logs_and_checkpoints(train, tmp_path, root, cache):
     output = tmp_path / "run"
     code, out, err = train(output, "--validation", "val/cnn", *cache)
