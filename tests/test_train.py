@@ -91,7 +91,6 @@ def tags(folder):
     return EventAccumulator(str(folder), {"tensors": 0}).Reload().Tags()["tensors"]
 
 
-@pytest.mark.parametrize("cache", [(), ("--cache-features",)])
 def test_the_legend_covers_no_curve(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
@@ -109,6 +108,7 @@ def test_the_legend_covers_no_curve(tmp_path, monkeypatch):
     assert drawn[1].legends == []
 
 
+@pytest.mark.parametrize("cache", [(), ("--cache-features",)])
 def test_leaves_heads_history_curves_logs_and_checkpoints(train, tmp_path, root, cache):
     output = tmp_path / "run"
     code, out, err = train(output, "--validation", "val/cnn", *cache)
