@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ import tensorflow_datasets as tfds
 
 import tfds_bapps
 
-# TFDS warns of what the errors say as well.
+# TFDS warns of what the errors say as well, TensorFlow of functions that it traces often.
 absl.logging.set_verbosity(absl.logging.ERROR)
+tf.get_logger().setLevel(logging.ERROR)
 
 # What TensorFlow raises for files that are damaged or gone.
 READING = (
