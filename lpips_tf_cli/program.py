@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from typing import cast
+from typing import Any, cast
 
 import typer
 
@@ -89,7 +89,7 @@ def _say(name: str, message: str) -> None:
 
 def _usage(error: typer.TyperException) -> str:
     """What is wrong with the usage, without the words of Pydantic, which Typer reads values by."""
-    found = getattr(error.__cause__, "errors", list)()
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
     if found:
         problem = found[0]
         expected = EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {}))

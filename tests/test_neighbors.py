@@ -268,7 +268,7 @@ def test_commands_warn(run_program, folder, command):
 def test_faiss_writes_nothing_of_its_own(folder, capfd, monkeypatch):
     """Of 12 pictures for 4 lists FAISS' C++ says that these are few."""
     monkeypatch.setattr(
-        sys, "argv", ["program", *"index photos -o i.h5 --factory IVF4,Flat".split()]
+        sys, "argv", ["program", *["index", "photos", "-o", "i.h5", "--factory", "IVF4,Flat"]]
     )
     with pytest.raises(SystemExit):
         main.main()
