@@ -42,8 +42,9 @@ class ScorePairs(beam.PTransform):
     """The distance of each pair of pictures.
 
     Elements: dicts with `reference` and `image`, the paths of two pictures of one size. They come
-    out with `distance`, a float, and `error`, None; or where a picture cannot be read, or the sizes
-    differ or are below the network's least, with `distance` None and `error` a sentence.
+    out with `distance`, a float, and `error`, None; or where a picture cannot be read, the sizes
+    differ or are below the network's least, or the distance is not finite, with `distance` None and
+    `error` a sentence.
 
     Counters in the namespace "lpips_tf": pairs, errors, megapixels (of both pictures), seconds (of
     computing).
@@ -239,12 +240,23 @@ class _Handler(ModelHandler, abc.ABC):
             pictures = zip(*(batch[i].pictures for i in indices), strict=True)
             found = self.compute(model, *(np.stack(stack) for stack in pictures))
             for i, fields in zip(indices, found, strict=True):
-                results[i] = {**batch[i].element, **fields, "error": None}
+                results[i] = {**batch[i].element, **self._checked(fields)}
+        failed = sum(result["error"] is not None for result in results)
         pixels = sum(picture[..., 0].size for task in batch for picture in task.pictures)
-        self._count(self.counted, len(batch))
+        self._count(self.counted, len(batch) - failed)
+        if failed:  # `_Read` has a counter of this name too, which Beam tells apart by the step
+            self._count("errors", failed)
         self._count("megapixels", pixels / 1e6)
         self._count("seconds", time.perf_counter() - start)
         return results
+
+    def _checked(self, fields: Element) -> Element:
+        """The fields, or an error in place of numbers that are not finite."""
+        for name, value in fields.items():
+            if not np.isfinite(value).all():
+                reason = f"Expected a finite {name}. Received: NaN or infinity"
+                return {**self.nothing, "error": f"{reason}. Check the weights and the dtype"}
+        return {**fields, "error": None}
 
     @abc.abstractmethod
     def compute(self, metric: lpips_tf.LPIPS, *pictures: np.ndarray) -> Iterator[Element]:

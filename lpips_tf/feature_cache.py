@@ -21,6 +21,7 @@ from lpips_tf.backend import mean
 from lpips_tf.files import written_whole
 from lpips_tf.inputs import shown
 from lpips_tf.metric import LPIPS
+from lpips_tf.scores import check_judgements
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -96,7 +97,7 @@ def write(
         How many triplets each batch had.
 
     Raises:
-        ValueError: there are none, or their number is not known.
+        ValueError: there are none, their number is not known, or a judgement is outside [0, 1].
         OSError: the file cannot be written.
     """
     import tensorflow as tf
@@ -125,6 +126,7 @@ def write(
         for batch in in_batches(dataset, batch_size):
             rows = np.zeros(len(batch["judge"]), record)
             rows["differences"], rows["judge"] = differences(batch).numpy(), batch["judge"].numpy()
+            check_judgements("judge", rows["judge"])
             file.write(rows.tobytes())
             yield len(rows)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import h5py
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk and limits raise
 
@@ -42,10 +46,51 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(target)
     except OSError as error:
         if error.errno in FULL:
-            raise OSError(f"Cannot write {path}: {os.strerror(error.errno)}") from error
+            raise _full(path, error.errno) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def hdf5_written_whole(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """Yields an open HDF5 file, which becomes `path` when the block ends without error, as
+    `written_whole`.
+
+    Raises:
+        OSError: as `written_whole` does, or the disk is full.
+    """
+    with written_whole(path) as temporary:
+        with _Postponing(temporary, "w+") as stored, h5py.File(stored, "w") as file:
+            yield file
+        if stored.error is not None:
+            raise stored.error
+
+
+class _Postponing(io.FileIO):
+    """A file that keeps its first error for later, and writes nothing from then on: HDF5 ends the
+    process where a write fails while a file is closed.
+    """
+
+    error: BaseException | None = None  # KeyboardInterrupt too
+
+    def write(self, data: Any) -> int:
+        with memoryview(data) as bytes_:
+            start = 0
+            try:
+                while self.error is None and start < len(bytes_):
+                    start += super().write(bytes_[start:])
+            except BaseException as error:
+                self.error = error
+            return len(bytes_)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except BaseException as error:
+            self.error = error
+        return size or 0
 
 
 def numbered_folder(
@@ -82,7 +127,7 @@ def numbered_folder(
         if made is not None:
             _remove_empty(root, made)
         if isinstance(error, OSError) and error.errno in FULL:
-            raise OSError(f"Cannot write {wanted}: {os.strerror(error.errno)}") from error
+            raise _full(wanted, error.errno) from error
         raise
 
 
@@ -121,6 +166,12 @@ def _first_missing(folder: Path) -> Path | None:
     """The outermost folder of a path that does not exist."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     return missing[-1] if missing else None
+
+
+def _full(path: Path, number: int) -> OSError:
+    error = OSError(f"Cannot write {path}: {os.strerror(number)}")
+    error.errno = number  # for callers, and for a block around this one, which names its own path
+    return error
 
 
 def _umask() -> int:

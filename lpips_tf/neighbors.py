@@ -11,6 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +23,7 @@ import h5py
 import numpy as np
 from keras import ops
 
-from lpips_tf.files import written_whole
+from lpips_tf.files import hdf5_written_whole
 from lpips_tf.metric import LPIPS
 
 FORMAT = "lpips_tf index 1"
@@ -27,6 +31,20 @@ SLACK = 1.5  # shortened embeddings are rarely a tenth nearer or farther than lo
 ROUNDING = 1e-5  # of the distances of shortened embeddings
 EQUAL = 1e-12  # far below what any difference of pixels makes
 BATCH = 64  # pictures that are embedded at once
+# Kinds of FAISS index other than Flat are trained by a process of their own, as some parameters,
+# such as those of HNSW0, end it.
+BUILDER = """
+import os, sys
+factory, folder, *sys.path = sys.argv[1:]
+import faiss, numpy
+vectors = numpy.load(os.path.join(folder, "vectors.npy"), mmap_mode="r")
+index = faiss.index_factory(vectors.shape[1], factory)
+index.train(vectors)
+index.add(vectors)
+index.search(vectors[:1], 1)  # which some refuse
+faiss.write_index(index, os.path.join(folder, "index"))
+faiss.read_index(os.path.join(folder, "index"))
+"""
 
 
 class Neighbors(NamedTuple):
@@ -81,6 +99,7 @@ class Index:
         Raises:
             ValueError: a metric of maps, pictures of another shape or type, names that do not fit,
                 or a factory that FAISS refuses, or has too few pictures for.
+            OSError: for a factory other than "Flat", the temporary folder is full.
         """
         if metric.spatial:
             raise ValueError("Expected a metric that gives numbers. Received: spatial=True")
@@ -112,7 +131,8 @@ class Index:
             candidates: how many FAISS finds to be ordered by the distance itself.
 
         Raises:
-            ValueError: queries of another shape or type, or `k` below 1.
+            ValueError: queries of another shape or type, `k` below 1, or a metric whose weights are
+                not finite.
         """
         queries = self._checked(queries)
         if k < 1:
@@ -133,13 +153,15 @@ class Index:
 
         Distances are computed of all pairs that in FAISS' index are at most 1.5 times as far. Kinds
         of index that look at a part of the pictures only (IVF, HNSW) miss some.
+
+        Raises:
+            ValueError: a threshold below 0 or NaN, or a kind of index that FAISS cannot search so.
         """
+        if not threshold >= 0:
+            raise ValueError(f"Expected a threshold of at least 0. Received: {threshold}")
         for start in range(0, len(self.names), BATCH):
-            embeddings = ops.convert_to_numpy(
-                self.metric.embed(self.pictures[start : start + BATCH])
-            )
-            radius = SLACK * threshold + ROUNDING  # FAISS finds what is nearer
-            limits, _, found = self.index.range_search(self.sketch(embeddings), radius)
+            embeddings = _embed(self.metric, self.pictures[start : start + BATCH])
+            limits, found = self._within(self.sketch(embeddings), SLACK * threshold + ROUNDING)
             for i, embedding in enumerate(embeddings, start):
                 others = found[limits[i - start] : limits[i - start + 1]]
                 others = np.sort(others[others > i])
@@ -159,7 +181,7 @@ class Index:
 
         content = faiss.serialize_index(self.index)
         names = b"\0".join(os.fsencode(name) for name in self.names)
-        with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5_written_whole(path) as file:
             file.attrs["format"] = FORMAT
             file.attrs["metric"] = json.dumps(self.metric.get_config())
             file.attrs["sketch"] = json.dumps(self.sketch._asdict())
@@ -197,18 +219,50 @@ class Index:
 
     def _nearest(self, embedding: np.ndarray, k: int, candidates: int):
         """Of one picture, by its embedding: distances and positions."""
-        _, (found,) = self.index.search(self.sketch(embedding[None]), candidates)
-        found = np.unique(found[found >= 0])  # in order, for the file; -1 stands for none
+        found = self._candidates(self.sketch(embedding[None]), candidates, k)
         distances = self._distances(embedding, found)
         order = np.argsort(distances, kind="stable")[:k]
         return distances[order].astype(np.float32), found[order]
+
+    def _candidates(self, vector: np.ndarray, count: int, least: int) -> np.ndarray:
+        """Positions that FAISS finds, in order, for the file. Of an IVF index more lists are
+        searched until these are enough.
+        """
+        import faiss
+
+        ivf = faiss.try_extract_index_ivf(self.index)
+        lists = 0 if ivf is None else ivf.nprobe
+        try:
+            while True:
+                _, (found,) = self.index.search(vector, count)
+                found = np.unique(found[found >= 0])  # -1 stands for none
+                if len(found) >= least:
+                    return found
+                if ivf is None or ivf.nprobe >= ivf.nlist:
+                    return np.arange(len(self.names))  # graphs (HNSW) may be in several parts
+                ivf.nprobe *= 2
+        finally:
+            if ivf is not None:
+                ivf.nprobe = lists
+
+    def _within(self, vectors: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+        """What FAISS finds nearer than `radius`: where each vector's positions begin, and these."""
+        try:
+            limits, _, found = self.index.range_search(vectors, radius)
+        except RuntimeError as error:
+            raise ValueError(
+                "Expected an index that finds all pictures within a distance, such as "
+                f"factory='Flat'. Received: {type(self.index).__name__}, for which FAISS says: "
+                f"{_reason(str(error))}"
+            ) from error
+        return limits, found
 
     def _distances(self, embedding: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Of an embedding from those of pictures, which are computed again."""
         parts = [np.empty(0)]
         for start in range(0, len(positions), BATCH):
-            others = self.metric.embed(self.pictures[positions[start : start + BATCH]])
-            difference = np.square(ops.convert_to_numpy(others) - embedding)
+            others = _embed(self.metric, self.pictures[positions[start : start + BATCH]])
+            difference = np.square(others - embedding)
             parts.append(difference.sum(axis=1, dtype=np.float64))
         distances = np.concatenate(parts)
         # Batches of other sizes round otherwise: a picture's distance from itself would not be 0.
@@ -291,15 +345,41 @@ def _read(path: str | os.PathLike) -> tuple[dict, dict, list[str], h5py.Dataset,
 def _indexed(vectors: np.ndarray, factory: str) -> Any:
     import faiss
 
-    try:
-        index = faiss.index_factory(vectors.shape[1], factory)
-        index.train(vectors)
+    if factory == "Flat":
+        index = faiss.IndexFlatL2(vectors.shape[1])
         index.add(vectors)
-        index.search(vectors[:1], 1)  # or it may be written, and fail then
-    except RuntimeError as error:
-        reason = str(error).strip().rsplit(": ", 1)[-1]
-        raise ValueError(f"FAISS refuses factory={factory!r}: {reason}") from error
-    return index
+        return index
+    with tempfile.TemporaryDirectory(prefix="lpips_tf-") as folder:
+        try:
+            np.save(Path(folder, "vectors.npy"), vectors)
+        except OSError as error:
+            raise OSError(
+                f"Cannot write {folder}: {error.strerror}. Set TMPDIR to a folder with "
+                f"{2 * vectors.nbytes:,} bytes of space"
+            ) from error
+        arguments = [sys.executable, "-I", "-c", BUILDER, factory, folder, *sys.path]
+        run = subprocess.run(arguments, capture_output=True, errors="replace", check=False)
+        if run.returncode:
+            reason = _reason(run.stderr)
+            if run.returncode < 0:
+                reason = f"its process ends with {signal.Signals(-run.returncode).name}"
+            raise ValueError(f"FAISS refuses factory={factory!r}: {reason}")
+        return faiss.read_index(str(Path(folder, "index")))
+
+
+def _reason(message: str) -> str:
+    """What FAISS says went wrong, without where in its sources."""
+    return message.strip().rsplit(": ", 1)[-1]
+
+
+def _embed(metric: LPIPS, pictures: np.ndarray) -> np.ndarray:
+    embeddings = ops.convert_to_numpy(metric.embed(pictures))
+    if not np.isfinite(embeddings).all():  # FAISS would find any or none
+        raise ValueError(
+            "Expected a metric of finite embeddings. Received: embeddings with NaN or infinity. "
+            "Check the weights of the metric"
+        )
+    return embeddings
 
 
 def _embedded(
@@ -307,7 +387,7 @@ def _embedded(
 ) -> Iterator[np.ndarray]:
     for start in range(0, len(pictures), BATCH):
         batch = pictures[start : start + BATCH]
-        yield ops.convert_to_numpy(metric.embed(batch))
+        yield _embed(metric, batch)
         if progress is not None:
             progress(len(batch))
 

@@ -64,7 +64,8 @@ class TwoAFC(keras.metrics.Mean):
     """`two_afc_score` as a Keras metric.
 
     `update_state(judge, distances)` takes judgements (N,) and the pair of distances (d0, d1), two
-    arrays (N,) or one (N, 2). A distance that is NaN makes the result NaN.
+    arrays (N,) or one (N, 2). A distance that is NaN, or a judgement outside [0, 1], makes the
+    result NaN.
 
     Args:
         name: name of the metric.
@@ -75,12 +76,12 @@ class TwoAFC(keras.metrics.Mean):
         super().__init__(name=name, dtype=dtype or accurate_dtype())
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        judge = _column(y_true, self.dtype)
+        judge = judgements_or_nan(_column(y_true, self.dtype))
         pair = isinstance(y_pred, (tuple, list)) and len(y_pred) == 2
         d0, d1 = y_pred if pair else ops.unstack(ops.convert_to_tensor(y_pred), axis=-1)
         d0, d1 = (_column(d, self.dtype) for d in (d0, d1))
         agreement = ops.where(d0 < d1, 1 - judge, ops.where(d1 < d0, judge, 0.5))
-        agreement = ops.where(ops.isnan(d0 + d1), float("nan"), agreement)
+        agreement = ops.where(ops.isnan(d0 + d1 + judge), float("nan"), agreement)
         super().update_state(agreement, sample_weight)
 
 
@@ -89,8 +90,9 @@ class JND(keras.metrics.Metric):
     """`jnd_score` as a Keras metric.
 
     `update_state(same, distances)` takes judgements and distances, both (N,). The score needs all
-    of them at the end, so they are kept. The result is NaN if a distance is, or if there were more
-    than `capacity` pairs (in all replicas together; those need Keras 3.10).
+    of them at the end, so they are kept. The result is NaN if a distance is, if a judgement lies
+    outside [0, 1], or if there were more than `capacity` pairs (in all replicas together; those
+    need Keras 3.10).
 
     Args:
         capacity: how many pairs there is room for. BAPPS has about 9,600.
@@ -109,7 +111,8 @@ class JND(keras.metrics.Metric):
         self.lost = self.add_variable((), "zeros", "int32", name="lost")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        same, distances = _column(y_true, self.dtype), _column(y_pred, self.dtype)
+        same = judgements_or_nan(_column(y_true, self.dtype))
+        distances = _column(y_pred, self.dtype)
         weights = ops.ones_like(same)
         if sample_weight is not None:
             weights = weights * _column(sample_weight, self.dtype)
@@ -131,7 +134,7 @@ class JND(keras.metrics.Metric):
         precision = ops.where(ends & (seen > 0), found / ops.where(seen > 0, seen, 1), 0)
         envelope = _maximum_from_here_on(precision)
         score = ops.sum(same * weights * envelope) / found[-1]
-        bad = (self.lost > 0) | ops.any(ops.isnan(distances))
+        bad = (self.lost > 0) | ops.any(ops.isnan(distances + same))
         return ops.where(bad, float("nan"), score)
 
     def get_config(self):
@@ -153,13 +156,24 @@ def _checked(**arrays) -> list[np.ndarray]:
             raise ValueError(
                 f"Expected distances. Received: {name} with {np.isnan(vector).sum()} NaN"
             )
+    check_judgements(judged, judgements)
+    return list(vectors.values())
+
+
+def check_judgements(name: str, judgements) -> None:
+    """Raises ValueError where one of the judgements is no fraction: NaN, or outside [0, 1]."""
+    judgements = np.asarray(judgements)
     outside = ~((judgements >= 0) & (judgements <= 1))
     if outside.any():
         raise ValueError(
-            f"Expected fractions of people, in [0, 1]. Received: {judged} with "
-            f"{judgements[outside][0]}"
+            "Expected judgements as fractions of people, in [0, 1]. Received: "
+            f"{name} with {judgements[outside][0]}"
         )
-    return list(vectors.values())
+
+
+def judgements_or_nan(judgements):
+    """The judgements, with NaN in place of those outside [0, 1], where a graph cannot raise."""
+    return ops.where((judgements >= 0) & (judgements <= 1), judgements, float("nan"))
 
 
 def _maximum_from_here_on(values):

@@ -13,7 +13,7 @@ from keras import layers, ops
 from lpips_tf.hosts import FitsOnHosts
 from lpips_tf.inputs import check_choice
 from lpips_tf.metric import LPIPS
-from lpips_tf.scores import TwoAFC
+from lpips_tf.scores import TwoAFC, check_judgements, judgements_or_nan
 
 MODES = ("heads", "tune", "scratch")
 HIDDEN = 32  # units of the ranking network's two hidden layers
@@ -28,7 +28,8 @@ class RankingModel(FitsOnHosts):
     the fraction of people who found p1 nearer (the official `Dist2LogitLayer` and
     `BCERankingLoss`). `fit` takes ((ref, p0, p1), judge): images as the metric takes them, and (N,)
     fractions. It minimises the binary cross-entropy, and reports the loss and "two_afc", the
-    agreement with people. A step passes the backbone three times. `fit` distributes it to the
+    agreement with people. Arrays of judgements outside [0, 1] are refused; within a data set they
+    make both NaN. A step passes the backbone three times. `fit` distributes it to the
     devices of a `tf.distribute` strategy in whose scope metric and model were created, on several
     hosts too.
 
@@ -81,8 +82,22 @@ class RankingModel(FitsOnHosts):
         seen = [d0, d1, d0 - d1, d0 / (d1 + EPSILON), d1 / (d0 + EPSILON)]
         return self.ranking(ops.stack(seen, axis=1))[:, 0]
 
+    def fit(self, x=None, y=None, *args, **kwargs):
+        _check_answers(y)
+        validation = kwargs.get("validation_data")
+        if isinstance(validation, (tuple, list)) and len(validation) > 1:
+            _check_answers(validation[1], "validation_data's judge")
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        _check_answers(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        judge, logits = ops.reshape(y, (-1, 1)), ops.reshape(y_pred["logit"], (-1, 1))
+        if y is None:
+            raise ValueError("Expected ((ref, p0, p1), judge). Received: no judge")
+        logits = ops.reshape(y_pred["logit"], (-1, 1))
+        judge = judgements_or_nan(ops.reshape(ops.cast(y, logits.dtype), (-1, 1)))
         return self._cross_entropy(judge, logits, sample_weight)  # knows of `tf.distribute`
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -185,6 +200,12 @@ def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs
     train.py and `update_learning_rate`).
     """
     return start * (1 - max(0, epoch - epochs) / max(1, decay_epochs))
+
+
+def _check_answers(judge: Any, name: str = "judge") -> None:
+    """Refuses judgements outside [0, 1] in an array or tensor; of data sets `y` is None."""
+    if judge is not None:
+        check_judgements(name, ops.convert_to_numpy(judge))
 
 
 def _ranking_network() -> keras.Sequential:

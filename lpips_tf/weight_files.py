@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lpips_tf.files import written_whole
+from lpips_tf.files import hdf5_written_whole
 
 FORMAT = "lpips_tf weights 1"
 
@@ -47,7 +47,7 @@ def write(path: str | os.PathLike, weights: Weights) -> bool:
     """
     if holds(path, weights):
         return False
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_written_whole(path) as file:
         file.attrs["format"] = FORMAT
         file.attrs.update(weights.attributes())
         for name, array in weights.arrays.items():

@@ -78,8 +78,10 @@ def evaluate(
             import scipy  # noqa: F401
 
             from lpips_tf_cli import devices, judging
-            from lpips_tf_cli.sources import open_source
+            from lpips_tf_cli.sources import open_source, unpacked
         names = checked_datasets(mode, datasets)
+        if datasets is None and bapps_dir is not None:
+            names = unpacked(mode, names, bapps_dir)
         sources = [open_source(mode, name, bapps_dir, data_dir) for name in names]
         with devices.strategy().scope():
             weights = (head_weights, backbone_weights)

@@ -10,7 +10,7 @@ import typer
 
 from lpips_tf_cli import results
 from lpips_tf_cli.options import Baseline, Net, Output, Version
-from lpips_tf_cli.program import printable
+from lpips_tf_cli.program import counted, printable
 from lpips_tf_cli.startup import extra, load_metric
 
 Folder = Annotated[
@@ -52,7 +52,7 @@ def index(
         metric = load_metric(net, version, baseline)
         built = galleries.indexed(metric, folder, size, factory, dimensions, seed)
         built.save(temporary or output)
-    print(f"{printable(output)}: {len(built.names):,} images")
+    print(f"{printable(output)}: {counted(len(built.names), 'image')}")
 
 
 def search(
@@ -115,5 +115,5 @@ def duplicates(
             sheets.draw(drawn, folder, groups)
     for group in groups:
         print(", ".join(map(printable, group)))
-    count = sum(len(group) for group in groups)
-    print(f"{len(groups)} groups of {count} images, {len(pairs)} pairs")
+    count = counted(sum(map(len, groups)), "image")
+    print(f"{counted(len(groups), 'group')} of {count}, {counted(len(pairs), 'pair')}")

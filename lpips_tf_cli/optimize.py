@@ -41,7 +41,8 @@ def optimize(
         int,
         typer.Option(
             min=0,
-            help="Also write this many images of the way, side by side, to OUTPUT-frames.png.",
+            help="Also write this many images of the way, 2 or more, side by side, to "
+            "OUTPUT-frames.png.",
             show_default=False,
         ),
     ] = 0,
@@ -65,7 +66,8 @@ def optimize(
         )
     if frames and not 2 <= frames <= steps + 1:
         raise typer.BadParameter(
-            f"Expected 2 to {steps + 1} frames for {steps} steps. Received: {frames}",
+            f"Expected 2 to {steps + 1} frames for {steps} steps, as the first and the last image "
+            f"are among them. Received: {frames}",
             param_hint="--frames",
         )
     strip = output.with_name(f"{output.stem}-frames.png") if frames else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import logging
 import os
@@ -141,9 +142,8 @@ def _with_results(columns: pyarrow.Schema, per_layer: bool) -> pyarrow.Schema:
 
 
 def _counts(result: Any) -> Counts:
-    found = {
-        counter.key.metric.name: counter.result
-        for counter in result.metrics().query()["counters"]
-        if counter.key.metric.namespace == NAMESPACE
-    }
-    return Counts(found.get("pairs", 0), found.get("errors", 0))
+    found = collections.Counter[str]()
+    for counter in result.metrics().query()["counters"]:  # of each step
+        if counter.key.metric.namespace == NAMESPACE:
+            found[counter.key.metric.name] += counter.result
+    return Counts(found["pairs"], found["errors"])

@@ -8,9 +8,17 @@ import os
 import signal
 import sys
 import warnings
-from typing import cast
+from typing import Any, cast
 
 import typer
+
+EXPECTED = {  # by Pydantic's name of the error
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "a number of at least {ge:.10g}",
+    "less_than_equal": "a number of at most {le:.10g}",
+}
 
 
 def run(app: typer.Typer, name: str) -> None:
@@ -38,7 +46,7 @@ def run(app: typer.Typer, name: str) -> None:
             sys.stdout.flush()
     except typer.TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", name)
-        _say(name, f"{error.format_message().rstrip('.')}. See {command} --help.")
+        _say(name, f"{_usage(error).rstrip('.')}. See {command} --help.")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -62,6 +70,11 @@ def printable(name: object) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as "1 image" or "1,200 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def shortened(name: str, length: int) -> str:
     """A file name to be drawn where `length` letters fit: its middle is left out."""
     name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
@@ -72,6 +85,20 @@ def shortened(name: str, length: int) -> str:
 def _say(name: str, message: str) -> None:
     if sys.stderr is not None:  # in one piece, as threads may warn
         sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the usage, without the words of Pydantic, which Typer reads values by."""
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
+    if found:
+        problem = found[0]
+        expected = EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {}))
+        error.message = (
+            f"Expected {expected}. Received: {problem['input']}"
+            if expected
+            else problem["msg"].removeprefix("Value error, ")
+        )
+    return error.format_message()
 
 
 def _unexpected(error: Exception) -> str:

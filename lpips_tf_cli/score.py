@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Version
-from lpips_tf_cli.program import printable
+from lpips_tf_cli.program import counted, printable
 from lpips_tf_cli.results import check_no_input, check_output
 from lpips_tf_cli.startup import extra
 
@@ -64,4 +64,5 @@ def score(
     counts = pipelines.score(
         manifest, output, options, per_layer, batch_size, beam_arguments=context.args
     )
-    print(f"{printable(output)}: {counts.pairs:,} distances, {counts.errors:,} errors")
+    found = f"{counted(counts.pairs, 'distance')}, {counted(counts.errors, 'error')}"
+    print(f"{printable(output)}: {found}")

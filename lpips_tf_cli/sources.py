@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import tensorflow_datasets as tfds
 
 import tfds_bapps
 
-# TFDS warns of what the errors say as well.
+# TFDS warns of what the errors say as well, TensorFlow of functions that it traces often.
 absl.logging.set_verbosity(absl.logging.ERROR)
+tf.get_logger().setLevel(logging.ERROR)
 
 # What TensorFlow raises for files that are damaged or gone.
 READING = (
@@ -103,13 +106,24 @@ def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) 
     if not builder.is_prepared() or split not in builder.info.splits:
         raise ValueError(
             f"Expected {name} prepared by TensorFlow Datasets. Received: {builder.data_dir} "
-            "without. Prepare it as the README says, or name the unpacked archives' folder with "
+            "without. Prepare it as docs/bapps.md says, or name the unpacked archives' folder with "
             "--bapps-dir"
         )
     config = tfds.ReadConfig(try_autocache=False)
     files = tuple(Path(path) for path in builder.info.splits[split].filepaths)
     stored = builder.as_dataset(split=split, read_config=config)
     return Source(name, mode, stored, None, files)
+
+
+def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:
+    """Those of several data sets that the unpacked archives hold, with a warning that names the
+    others; all of them where there are none, as opening them then says what is wrong.
+    """
+    found = [name for name in names if (tree / mode / name).is_dir()]
+    missing = [name for name in names if name not in found]
+    if found and missing:
+        warnings.warn(f"{tree} lacks {', '.join(missing)}. Only the others count", stacklevel=2)
+    return found or names
 
 
 def _split(name: str) -> str:

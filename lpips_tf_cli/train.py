@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -100,9 +101,12 @@ def train(
         import tensorboard  # noqa: F401
 
         from lpips_tf_cli import training
+    names = checked_datasets("2afc", datasets)
+    validation_names = checked_datasets("2afc", validation or [], "--validation")
+    _warn_of_validation_data(names, validation_names)
     options = training.Options(
-        datasets=checked_datasets("2afc", datasets),
-        validation=checked_datasets("2afc", validation or [], "--validation"),
+        datasets=names,
+        validation=validation_names,
         mode=mode,
         net=net,
         version=version,
@@ -117,6 +121,16 @@ def train(
     places = training.Places(output, bapps_dir, data_dir, cache_dir)
     for path, what in training.train(options, places, resume):
         print(f"{printable(path)}: {what}")
+
+
+def _warn_of_validation_data(datasets: list[str], validation: list[str]) -> None:
+    seen = [name for name in datasets if name.startswith("val/") or name in validation]
+    if seen:
+        warnings.warn(
+            f"{' and '.join(seen)} of --datasets is for validation. After training on it, a score "
+            "on it does not tell how the metric does on other images",
+            stacklevel=2,
+        )
 
 
 def _check_numbers(epochs: int, learning_rate: float, dropout: float) -> None:

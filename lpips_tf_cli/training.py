@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import json
 import platform
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from lpips_tf import downloads, weights
 from lpips_tf import training as ranking
 from lpips_tf.files import written_whole
 from lpips_tf_cli import devices, training_data, work
+from lpips_tf_cli.program import counted
 from lpips_tf_cli.sources import Source, explaining, open_source, reason
 from lpips_tf_cli.training_callbacks import Record, Report, Seeds, Summaries
 from lpips_tf_cli.training_pictures import save_curves
@@ -89,13 +92,26 @@ def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, st
         done = _finished_epochs(model, shuffling.steps(count))
         if run is not None:
             run.begin(done)
-        data = _data(model.metric, options, places, sources, validation, shuffling)
-        if done < options.all_epochs:
-            try:
+        with _naming_resume(places.output, run):
+            data = _data(model.metric, options, places, sources, validation, shuffling)
+            if done < options.all_epochs:
                 _fit(model, options, data, done, run, validation or sources)
-            except tf.errors.ResourceExhaustedError as error:
-                raise OSError(f"Cannot write {places.output}: {reason(error.message)}") from error
     return [] if run is None else _finish(run, model, options)
+
+
+@contextlib.contextmanager
+def _naming_resume(output: Path, run: Run | None) -> Iterator[None]:
+    """Around a training: tells how an interrupted one goes on, and a full disk as an OSError."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(f"Cannot write {output}: {reason(error.message)}") from error
+    except (KeyboardInterrupt, SystemExit):
+        if run is not None:
+            done = counted(len(run.history), "epoch")
+            say = f"lpips-tf: stopped after {done}. The same command with --resume goes on\n"
+            sys.stderr.write(say)
+        raise
 
 
 def _build(options: Options) -> ranking.RankingModel:
@@ -158,7 +174,7 @@ def _fit(
             bar = stack.enter_context(work.progress(data.steps, "training"))
             logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
             pictures = Summaries(run.logs / "heads", *_first(shown, SHOWN))
-            callbacks += [Report(bar, options.all_epochs), logs, pictures, Record(run)]
+            callbacks += [logs, pictures, Record(run), Report(bar, options.all_epochs, run)]
         model.fit(
             data.epochs(done, options.all_epochs),
             epochs=options.all_epochs,

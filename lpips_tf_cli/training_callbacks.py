@@ -28,14 +28,15 @@ class Seeds(keras.callbacks.Callback):
 
 
 class Report(keras.callbacks.Callback):
-    """A progress bar over the batches of an epoch, and a line on standard error after it."""
+    """A progress bar over the batches of an epoch, and a line on standard error of what `Record`
+    kept of it.
+    """
 
-    def __init__(self, bar: Progress, epochs: int):
+    def __init__(self, bar: Progress, epochs: int, run: Run):
         super().__init__()
-        self._bar, self._epochs = bar, epochs
+        self._bar, self._epochs, self._run = bar, epochs, run
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._start = time.perf_counter()
         name = f"epoch {epoch + 1} of {self._epochs}"
         self._bar.reset(self._bar.task_ids[0], description=name)
 
@@ -43,11 +44,11 @@ class Report(keras.callbacks.Callback):
         self._bar.advance(self._bar.task_ids[0])
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self._start
-        figures = f"loss {logs['loss']:.4f}, 2AFC {100 * logs['two_afc']:.1f}%"
-        if "val_loss" in logs:
-            figures += f", validation {logs['val_loss']:.4f}, {100 * logs['val_two_afc']:.1f}%"
-        line = f"epoch {epoch + 1} of {self._epochs}: {figures}, {seconds:.1f} s"
+        kept = self._run.history[-1]
+        figures = f"loss {kept['loss']:.4f}, 2AFC {100 * kept['two_afc']:.1f}%"
+        if "val_loss" in kept:
+            figures += f", validation {kept['val_loss']:.4f}, {100 * kept['val_two_afc']:.1f}%"
+        line = f"epoch {epoch + 1} of {self._epochs}: {figures}, {kept['seconds']:.1f} s"
         print(line, file=sys.stderr, flush=True)
 
 

@@ -32,9 +32,11 @@ def save_curves(path: Path, history: Sequence[dict]) -> None:
         if all(f"val_{name}" in record for record in history):
             values = [record[f"val_{name}"] for record in history]
             axes.plot(epochs, values, ".-", label="validation")
-            axes.legend()
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+    lines = figure.axes[0].get_lines()
+    if len(lines) > 1:
+        figure.legend(handles=lines, loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150)
 
 

@@ -131,6 +131,24 @@ def test_counts(rows):
     assert {"megapixels", "seconds"} <= found.keys()
 
 
+def test_distances_that_are_not_finite_are_errors(rows):
+    broken = lpips_tf.LPIPS()
+    broken.heads[0].kernel.assign(broken.heads[0].kernel * float("nan"))
+    metric = lpips_tf.LPIPS()
+    pair = [images.load(rows[1][field]) for field in ("reference", "image")]
+    for transform, pictures, names in (
+        (ScorePairs(per_layer=True), pair, ("distance", "layers")),
+        (transforms.Embed(), pair[:1], ("embedding",)),
+    ):
+        batch = [transforms._Task({"id": "1"}, pictures)]
+        (row,) = transform._handler.run_inference(batch, broken)
+        assert {name: row[name] for name in names} == dict.fromkeys(names)
+        assert row["id"] == "1"
+        assert f"finite {names[0]}. Received: NaN or infinity" in row["error"]
+        (row,) = transform._handler.run_inference(batch, metric)
+        assert row["error"] is None and row[names[0]] is not None
+
+
 def test_embeds(rows):
     def check(found):
         by_path = {row["image"]: row for row in found}

@@ -220,6 +220,18 @@ def test_command_prints_a_table(run_program, root):
     assert average == pytest.approx((first + second) / 2, abs=0.1)
 
 
+def test_command_scores_what_is_there_and_names_the_rest(run_program, root):
+    code, out, err = run(run_program, "--bapps-dir", root, "--model", "l2")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+        "val/traditional", "val/cnn", "mean"
+    ]  # fmt: skip
+    assert err == (
+        f"lpips-tf: warning: {root} lacks val/superres, val/deblur, val/color, "
+        "val/frameinterp. Only the others count\n"
+    )
+
+
 def test_command_prints_json_and_writes_distances(run_program, root, tmp_path, build):
     path = tmp_path / "distances.csv"
     code, out, err = run(
@@ -309,7 +321,7 @@ def test_command_reads_prepared_data(run_program, root, tmp_path, capsys):
         (["--save-distances", "x.txt"], 2, "ends in .csv. Received: x.txt"),
         (["--batch-size", "0"], 2, "--batch-size"),
         (["--bapps-dir", "nowhere"], 1, "Received: nowhere without 2afc/val/traditional"),
-        (["--data-dir", "nowhere"], 1, r"val/traditional prepared.*nowhere.* without"),
+        (["--data-dir", "nowhere"], 1, r"prepared.*nowhere.* without. .* docs/bapps.md says"),
         (["--bapps-dir", "here", "--head-weights", "none.h5"], 1, "none.h5"),
         (["--bapps-dir", "here", "--save-distances", "no/x.csv"], 1, "Cannot write no/x.csv"),
     ],

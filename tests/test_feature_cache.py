@@ -101,6 +101,9 @@ def test_refuses(triplets, tmp_path):
     metric = lpips_tf.LPIPS()
     with pytest.raises(ValueError, match=r"known length. Received: cardinality -1"):
         list(feature_cache.write(tmp_path / "x.npy", metric, dataset(triplets).repeat()))
+    with pytest.raises(ValueError, match=r"in \[0, 1\]. Received: judge with 5"):
+        cached(metric, (triplets[0], triplets[1] * 0 + 5), tmp_path)
+    assert list(tmp_path.iterdir()) == []
     cached(metric, triplets, tmp_path)
     with pytest.raises(ValueError, match=r"2, 2, 1472.*features.npy with .*2, 2, 1152"):
         feature_cache.read(tmp_path / "features.npy", lpips_tf.LPIPS("vgg"))

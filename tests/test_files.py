@@ -1,11 +1,13 @@
 """Files are written whole or not at all."""
 
 import errno
+import resource
 import stat
 
+import numpy as np
 import pytest
 
-from lpips_tf.files import numbered_folder, written_whole
+from lpips_tf.files import hdf5_written_whole, numbered_folder, written_whole
 
 
 def test_written_when_the_block_ends(tmp_path):
@@ -88,6 +90,35 @@ def test_a_full_disk(tmp_path):
     ):
         write(temporary)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", range(0, 60_000, 7_000))
+def test_a_full_disk_while_hdf5_is_written(tmp_path, limit):
+    """Nothing of it is left to HDF5, which ends the process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with (
+            pytest.raises(OSError, match=r"^Cannot write .*/new\.h5: File too large$") as raised,
+            hdf5_written_whole(tmp_path / "new.h5") as file,
+        ):
+            file.attrs["format"] = "cats"
+            file["small"] = np.zeros(10_000)[:5_000]
+            part = file.create_dataset("parts", (2, 10_000), "u1")
+            part[0], part[1] = 1, 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_within_another_names_the_file_that_was_asked_for(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"^Cannot write .*/new: No space left on device$"),
+        written_whole(tmp_path / "new") as outer,
+        written_whole(outer),
+    ):
+        raise OSError(errno.ENOSPC, "of some library")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])

@@ -1,6 +1,7 @@
 """Nearest neighbours and near-duplicates by LPIPS."""
 
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -57,6 +58,38 @@ def test_candidates_make_up_for_short_codes(build, pictures, matrix, factory):
     true = np.argsort(matrix[300:, :300], axis=1)[:, :10]
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.indices, true, strict=True)])
     assert recall > (0.6 if factory.startswith("IVF") else 0.9)
+
+
+def test_finds_as_many_as_asked_for_though_ivf_searches_few_lists(build, pictures, matrix):
+    index = Index.build(build(), pictures[:60], factory="IVF30,Flat")
+    found = index.search(pictures[:3], k=20)
+    assert found.indices.shape == (3, 20)
+    np.testing.assert_allclose(
+        found.distances, matrix[np.arange(3)[:, None], found.indices], atol=2e-6
+    )
+    every = index.search(pictures[:3], k=60)
+    np.testing.assert_allclose(every.distances, np.sort(matrix[:3, :60]), atol=2e-6)
+    assert index.index.nprobe == 1  # as it was
+
+
+def test_only_some_kinds_give_pairs(build, pictures):
+    index = Index.build(build(), pictures[:60], factory="PQ8x4fs")
+    with pytest.raises(ValueError, match=r"factory='Flat'\. Received: IndexPQFastScan"):
+        list(index.pairs(0.1))
+    with pytest.raises(ValueError, match=r"threshold of at least 0\. Received: nan"):
+        list(index.pairs(float("nan")))
+
+
+def test_refuses_a_metric_whose_weights_are_not_finite(index, pictures):
+    broken = lpips_tf.LPIPS()
+    broken.heads[2].kernel.assign(broken.heads[2].kernel * float("nan"))
+    with pytest.raises(ValueError, match="finite embeddings"):
+        Index.build(broken, pictures[:5])
+    other = Index(broken, index.pictures, index.names, index.sketch, index.index)
+    with pytest.raises(ValueError, match="finite embeddings"):
+        other.search(pictures[:1])
+    with pytest.raises(ValueError, match="finite embeddings"):
+        list(other.pairs(0.1))
 
 
 def test_sketches_keep_distances():
@@ -116,6 +149,10 @@ def test_groups():
         ({"factory": "Flatt"}, "FAISS refuses factory='Flatt': could not parse"),
         ({"factory": "PCA64,PQ16"}, "FAISS refuses .* cannot output 64 dimensions"),
         ({"factory": "IVF0,Flat"}, "FAISS refuses factory='IVF0,Flat'"),
+        ({"factory": "IVF256,Flat"}, r"points \(60\) should be at least as large .* \(256\)"),
+        ({"factory": "HNSW0"}, "FAISS refuses factory='HNSW0': its process ends with SIG"),
+        ({"factory": "RR0,Flat"}, "FAISS refuses factory='RR0,Flat': its process ends with SIG"),
+        ({"factory": "PQ16x24"}, "FAISS refuses factory='PQ16x24': std::bad_alloc"),
     ],
 )
 def test_refuses_to_build(build, pictures, change, message):
@@ -188,8 +225,23 @@ def test_commands(run_program, folder, pictures):
     assert len(Path("pairs.csv").read_text().splitlines()) == 3
     sheet = np.asarray(Image.open("sheet.png"))
     drawn = Image.fromarray(pictures[30]).resize((160, 160), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(sheet[12:172, 184:344], drawn)  # the second of the first row
-    assert sheet[172:188, 184:344].min() < 50  # its name
+    assert sheet[12:28, :100].min() < 50  # the group's number and size
+    np.testing.assert_array_equal(sheet[28:188, 184:344], drawn)  # the second of the first row
+    for line in (188, 204):
+        assert sheet[line : line + 16, 184:344].min() < 50  # its name and size
+
+
+def test_a_full_disk(run_program, folder):
+    before = sorted(folder.rglob("*"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        code, out, err = run_program(main.main, "index", "photos", "-o", "photos.h5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (code, out) == (1, "")
+    assert err == "lpips-tf: Cannot write photos.h5: File too large\n"
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("count", [0, 1, sheets.MOST_ROWS, sheets.MOST_ROWS + 5])
@@ -200,7 +252,7 @@ def test_sheets_say_what_is_left_out(tmp_path, count):
     sheet = np.asarray(Image.open(tmp_path / "sheet.webp"))
     assert (sheet[-28:, :160].min() < 50) == (count in (0, sheets.MOST_ROWS + 5))
     if count:
-        red = np.all(np.abs(sheet[160].astype(int) - (255, 0, 0)) < 30, axis=-1)
+        red = np.all(np.abs(sheet[176].astype(int) - (255, 0, 0)) < 30, axis=-1)
         assert red.sum() == pytest.approx(160 * sheets.MOST_IN_A_ROW, abs=30)
         assert sheet[:40, -172:].min() < 50  # and 3 more
 
@@ -211,6 +263,16 @@ def test_commands_warn(run_program, folder, command):
     code, _, err = run_program(main.main, command[0], "photos", *command[1:])
     assert (code, err.count("\n")) == (0, 1), err
     assert "warning: photos/glass.png is transparent in places" in err
+
+
+def test_faiss_writes_nothing_of_its_own(folder, capfd, monkeypatch):
+    """Of 12 pictures for 4 lists FAISS' C++ says that these are few."""
+    monkeypatch.setattr(
+        sys, "argv", ["program", *["index", "photos", "-o", "i.h5", "--factory", "IVF4,Flat"]]
+    )
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capfd.readouterr() == ("i.h5: 12 images\n", "")
 
 
 def test_options_of_commands(run_program, folder, build, pictures):
@@ -236,8 +298,12 @@ def test_options_of_commands(run_program, folder, build, pictures):
         (["search", "query.png", "query.png"], 1, "Cannot read the index query.png"),
         (["search", "photos.h5", "none.png"], 1, "There is none at none.png"),
         (["search", "photos.h5", "query.png", "--net", "vgg"], 1, "Expected an index of net=vgg"),
-        (["search", "photos.h5", "query.png", "-k", "0"], 2, "-k"),
-        (["duplicates", "photos", "--threshold", "-1"], 2, "--threshold"),
+        (["search", "photos.h5", "query.png", "-k", "0"], 2, "number of at least 1. Received: 0."),
+        (["search", "photos.h5", "query.png", "-k", "x"], 2, "'-k': Expected a whole number. Rec"),
+        (["duplicates", "photos", "--threshold", "-1"], 2, "of at least 0. Received: -1."),
+        (["duplicates", "photos", "--threshold", "x"], 2, "Expected a number. Received: x."),
+        (["duplicates", "photos", "--threshold", "nan"], 2, "--threshold"),
+        (["index", "photos", "-o", "i.h5", "--factory", "HNSW0"], 1, "FAISS refuses"),
         (["duplicates", "photos", "--sheet", "x.gif"], 2, "ends in .png or .jpg or .webp"),
     ],
 )

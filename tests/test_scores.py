@@ -181,6 +181,15 @@ def test_metrics_are_nan_for_nan_and_beyond_the_capacity():
     assert np.isnan(float(full.result()))
 
 
+@pytest.mark.parametrize("wrong", [5, -0.2, np.nan])
+def test_metrics_are_nan_where_a_judgement_is_no_fraction(wrong):
+    two_afc, jnd = scores.TwoAFC(), scores.JND()
+    two_afc.update_state([1.0, wrong], ([0.0, 2.0], [1.0, 1]))
+    jnd.update_state([1.0, wrong], [2.0, 1.0])
+    for metric in (two_afc, jnd):
+        assert np.isnan(float(metric.result()))
+
+
 @pytest.mark.parametrize("capacity", [0, -3, 1.5])
 def test_refuse_a_capacity_of_nothing(capacity):
     with pytest.raises(ValueError, match=f"capacity to be at least 1. Received: {capacity}"):

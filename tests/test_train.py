@@ -1,6 +1,7 @@
 """`lpips-tf train`: what a run leaves behind, how it goes on, and what it refuses."""
 
 import json
+import logging
 import os
 import re
 import resource
@@ -22,10 +23,11 @@ from made_bapps import write_photographs
 import lpips_tf
 import tfds_bapps
 from lpips_tf import weight_files
-from lpips_tf_cli import main
+from lpips_tf_cli import main, training_pictures
 from lpips_tf_cli.sources import open_source
 from lpips_tf_cli.training_callbacks import Seeds
 from lpips_tf_cli.training_data import Shuffling, of_differences, of_images
+from lpips_tf_cli.training_run import Run
 from tfds_bapps import tree
 
 COUNTS = dict.fromkeys(tree.splits("2afc"), 1) | {
@@ -89,6 +91,23 @@ def tags(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     return EventAccumulator(str(folder), {"tensors": 0}).Reload().Tags()["tensors"]
+
+
+def test_the_legend_covers_no_curve(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    record = {"loss": 0.6, "two_afc": 0.7}
+    history = [{"epoch": i, **record, "val_loss": 0.5, "val_two_afc": 0.6} for i in (1, 2)]
+    training_pictures.save_curves(tmp_path / "curve.png", history)
+    training_pictures.save_curves(tmp_path / "curve.png", [{"epoch": 1, **record}])
+    (legend,) = drawn[0].legends
+    drawn[0].canvas.draw()
+    for axes in drawn[0].axes:
+        assert axes.get_legend() is None
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert drawn[1].legends == []
 
 
 @pytest.mark.parametrize("cache", [(), ("--cache-features",)])
@@ -191,6 +210,47 @@ def test_goes_on_after_kills_to_the_same_weights(train, tmp_path, root, cache, k
     )
 
 
+def test_an_interrupted_one_says_how_to_go_on(train, tmp_path, monkeypatch):
+    kept = Run.save
+
+    def interrupt(run, model, record):
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+        kept(run, model, record)
+
+    monkeypatch.setattr(Run, "save", interrupt)
+    code, out, err = train(tmp_path / "run")
+    assert (code, out) == (130, "")
+    last = err.splitlines()[-1]
+    assert last == "lpips-tf: stopped after 1 epoch. The same command with --resume goes on"
+
+
+def test_what_is_printed_is_what_is_kept(train, tmp_path):
+    code, _, err = train(tmp_path / "run", "--validation", "val/cnn")
+    printed = [re.findall(r"[\d.]+(?=%| s|,)", line.split(": ")[1]) for line in err.splitlines()]
+    assert code == 0 and len(printed) == 4
+    for (loss, agreement, *validation, seconds), kept in zip(
+        printed, history(tmp_path / "run"), strict=True
+    ):
+        assert (loss, agreement) == (f"{kept['loss']:.4f}", f"{100 * kept['two_afc']:.1f}")
+        assert validation[0] == f"{kept['val_loss']:.4f}"
+        assert seconds == f"{kept['seconds']:.1f}"
+
+
+def test_warns_of_training_on_validation_data(train, tmp_path):
+    options = ("--datasets", "train/cnn", "val/cnn", "--epochs", 1, "--decay-epochs", 0)
+    code, _, err = train(tmp_path / "a", *options)
+    assert code == 0
+    assert "lpips-tf: warning: val/cnn of --datasets is for validation. After training on" in err
+    options = ("--datasets", "train/cnn", "--validation", "train/cnn", *options[3:])
+    code, _, err = train(tmp_path / "b", *options)
+    assert "warning: train/cnn of --datasets is for validation" in err
+
+
+def test_tensorflow_gives_no_advice():
+    assert not tf.get_logger().isEnabledFor(logging.WARNING)  # such as on tracing
+
+
 def test_what_killed_processes_left_is_removed(train, tmp_path):
     output, cache = tmp_path / "run", tmp_path / "home" / "features"
     assert train(output, "--cache-features")[0] == 0
@@ -251,7 +311,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, root):
         command, capture_output=True, text=True, preexec_fn=limited_to(len(before) // 2)
     )
     assert (done.returncode, done.stdout) == (1, "")
-    (error,) = done.stderr.splitlines()[1:]  # after the line of the epoch
+    (error,) = done.stderr.splitlines()
     assert re.fullmatch(r"lpips-tf: .*(File too large|last.keras).*", error)
     assert last.read_bytes() == before
     assert int(keras.saving.load_model(last).optimizer.iterations) == 15

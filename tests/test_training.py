@@ -238,3 +238,39 @@ def test_refuses():
         training.RankingModel(lpips_tf.LPIPS(lpips=False))
     with pytest.raises(ValueError, match=r"Received: lpips=True, spatial=True"):
         training.RankingModel(lpips_tf.LPIPS(spatial=True))
+
+
+@pytest.mark.parametrize("wrong", [5, -0.2, np.nan])
+def test_judgements_are_fractions(triplets, wrong):
+    inputs, judge = triplets
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    bad = np.where(np.arange(len(judge)) == 7, wrong, judge)
+    for run in (
+        lambda: model.fit(inputs, bad, verbose=0),
+        lambda: model.evaluate(inputs, bad, verbose=0),
+        lambda: model.fit(inputs, judge, validation_data=(inputs, bad), verbose=0),
+    ):
+        with pytest.raises(ValueError, match=rf"in \[0, 1\]. Received: .*judge with {wrong}"):
+            run()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("kind", [training.RankingModel, training.CachedRankingModel])
+def test_judgements_of_data_sets_that_are_no_fractions_make_results_nan(kind, jit_compile):
+    model = kind(lpips_tf.LPIPS())
+    model.compile(training.optimizer(), jit_compile=jit_compile)
+    images = tuple(np.zeros((3, 4, 31, 31, 3), "uint8"))
+    inputs = images if kind is training.RankingModel else np.ones((4, 2, 2, 1152), "float32")
+    for wrong, ended in ((0.5, np.isfinite), (5, np.isnan), (np.nan, np.isnan)):
+        judge = np.float32([1, wrong, 0, 1])
+        batches = tf.data.Dataset.from_tensors((inputs, judge))
+        reported = model.evaluate(batches, verbose=0, return_dict=True)
+        assert ended(reported["loss"]) and ended(reported["two_afc"]), (wrong, reported)
+
+
+def test_answers_are_needed(triplets):
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    with pytest.raises(ValueError, match=r"\(\(ref, p0, p1\), judge\)\. Received: no judge"):
+        model.fit(triplets[0], verbose=0)
