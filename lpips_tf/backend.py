@@ -298,10 +298,10 @@ def is_traced(tensor: Any) -> bool:
         return isinstance(tensor, jax.core.Tracer)
     import torch
 
-    if torch.compiler.is_compiling() or not isinstance(tensor, torch.Tensor):
-        return torch.compiler.is_compiling()
-    # PyTorch has no public name for this.
-    return tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    # PyTorch has no public name for whether `torch.func` transforms a function.
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
+    return isinstance(tensor, torch.Tensor) and tensor.is_meta
 
 
 def resize_bilinear(maps: Any, size: tuple) -> Any:

@@ -121,6 +121,12 @@ class _Batches:
         check_count("batch_size", batch_size)
         if not (hasattr(images, "shape") or isinstance(images, Iterable)):
             raise ValueError(f"Expected images (N, H, W, 3). Received: {shown(images)}")
+        if hasattr(images, "shape") and is_traced(images):
+            raise ValueError(
+                "Expected arrays of numbers, as these distances are computed by NumPy. Received: "
+                f"{type(images).__name__}, whose function is being traced. Call it outside, or use "
+                "metric.embed"
+            )
         self._images, self._batch_size = images, batch_size
         self.image_shape = image_shape
 
@@ -165,12 +171,6 @@ class _Batches:
 
 def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:
     for batch in batches:
-        if is_traced(batch):
-            raise ValueError(
-                "Expected arrays of numbers, as these distances are computed by NumPy. Received: "
-                f"{type(batch).__name__}, whose function is being traced. Call it outside, or use "
-                "metric.embed"
-            )
         yield keras.ops.convert_to_numpy(metric.embed(batch))
 
 

@@ -1,0 +1,51 @@
+"""Functions that a backend traces or transforms, where images have no numbers to look at."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import numbers
+
+import lpips_tf
+
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).uniform(-1, 1, (2, 2, 32, 33, 3)).astype("float32")
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
+def test_functions_that_pytorch_transforms(build, images):
+    import torch
+
+    x, y = map(torch.tensor, images)
+    metric, direction = build(), torch.ones(2, 32, 33, 3)
+    distance, slope = torch.func.jvp(lambda a: metric(a, y), (x,), (direction,))
+    gradient = torch.func.grad(lambda a: metric(a, y).sum())(x)
+    np.testing.assert_allclose(numbers(distance), numbers(metric(x, y)), rtol=1e-6)
+    assert float(slope.sum()) == pytest.approx(float((gradient * direction).sum()), rel=1e-4)
+    assert metric(x.to("meta"), y.to("meta")).shape == (2,)
+    torch.func.jvp(lambda a: lpips_tf.baselines.L2()(a, y), (x,), (direction,))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lpips_tf.distance_matrix, lpips_tf.mean_pairwise_distance],
+    ids=lambda f: f.__name__,
+)
+def test_distances_that_numpy_computes_are_not_traced(build, images, function):
+    metric = build()
+    with pytest.raises(ValueError, match=r"Expected arrays of numbers.*Call it outside"):
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            tf.function(lambda a: function(metric, a))(images[0])
+        elif BACKEND == "jax":
+            import jax
+
+            jax.jit(lambda a: function(metric, a))(images[0])
+        else:
+            import torch
+
+            torch.func.grad(lambda a: function(metric, a))(torch.tensor(images[0]))
