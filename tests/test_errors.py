@@ -123,10 +123,3 @@ def test_calls(call, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"Expected .*Received: "):
         call()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_saved_models_tell_small_images(build, tmp_path):
-    export.export_saved_model(build(), tmp_path, warmup=False)
-    loaded = tf.saved_model.load(str(tmp_path / "1"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected images of at least 31x31"):
-        loaded(X[:, :30], X[:, :30])

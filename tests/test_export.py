@@ -460,7 +460,7 @@ def test_version_numbers(tmp_path):
     ("arguments", "code", "message"),
     [
         (["saved-model", "/proc/x"], 1, "Cannot write /proc/x/1"),
-        (["saved-model", "x", "--model-version", "0"], 2, "greater than or equal to 1"),
+        (["saved-model", "x", "--model-version", "0"], 2, "Expected a number of at least 1"),
         (["saved-model", "x", "--value-range", "1", "1"], 1, "value_range"),
         (["saved-model", "x", "--baseline", "--head-weights", "y"], 2, "no --baseline with it"),
         (["onnx", "x.txt"], 2, "ends in .onnx. Received: x.txt"),
@@ -470,7 +470,7 @@ def test_version_numbers(tmp_path):
         (
             ["saved-model", "x", "--model-version", str(2**63)],
             2,
-            "less than or equal to 9223372036854775807",
+            "Expected a number of at most 9223372036854775807",
         ),
         (["litert", "x.onnx"], 2, "ends in .tflite. Received: x.onnx"),
         (["caffe", "x"], 2, "No such command 'caffe'"),

@@ -11,7 +11,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet, weights
 from lpips_tf.files import written_whole
-from lpips_tf.inputs import check_choice, check_count, shown
+from lpips_tf.inputs import check_choice, check_whole, shown
 from lpips_tf.metric import LPIPS
 
 QUANTIZATIONS = (None, "dynamic", "float16")
@@ -49,8 +49,8 @@ def export_litert(
             f"Expected input_shape=(height, width). Received: input_shape={shown(input_shape)}"
         )
     height, width = input_shape
-    check_count("height", height)
-    check_count("width", width)
+    check_whole("height", height)
+    check_whole("width", width)
     if min(height, width) < metric.least_side:
         raise ValueError(
             f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "

@@ -102,11 +102,7 @@ class _Exported(tf.Module):
 
     @tf.function(autograph=False)
     def __call__(self, y_true, y_pred):
-        # Static shapes, with which it may be traced anew, fail in TensorFlow's own words where
-        # images are too small for the network.
-        images = (tf.raw_ops.PlaceholderWithDefault(input=i, shape=(None, None, None, 3))
-                  for i in (y_true, y_pred))  # fmt: skip
-        return self._distance(*images)
+        return self._distance(y_true, y_pred)
 
     def signatures(self) -> dict[str, Callable]:
         images = tf.TensorSpec((None, None, None, 3), tf.float32)
