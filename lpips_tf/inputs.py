@@ -94,7 +94,7 @@ def check_images(name: str, images: Any, metric: str, least_side: int, value_ran
 
 def check_choice(name: str, value: Any, choices: Collection) -> None:
     """Raises ValueError for a `value` that is none of the choices."""
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
+    if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         raise ValueError(
             f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
             f"Received: {name}={shown(value)}"

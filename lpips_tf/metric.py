@@ -105,7 +105,7 @@ class LPIPS(keras.Model):
     Attributes:
         backbone: `keras.Model` from scaled images to the list of the layers' features.
         heads: list of one `Head` for each layer; empty for `lpips=False`.
-        trainable: False freezes the whole metric, True makes it again as it was before.
+        trainable: False freezes the whole metric; True restores what was trainable before.
 
     Raises:
         ValueError: an unknown `net` or `version`, an empty `value_range`, or weights of another
@@ -192,8 +192,8 @@ class LPIPS(keras.Model):
 
     @trainable.setter
     def trainable(self, value):
-        """Freezes, or makes again as it was before. A model around the metric passes its own flag
-        on, and must not train what was frozen by itself.
+        """Freezes all, or restores what was trainable before. A model around the metric passes its
+        own flag on, and must not train what was frozen by itself.
         """
         value = bool(value)
         if value == self._trainable:
@@ -247,7 +247,7 @@ class LPIPS(keras.Model):
 
     def call(self, in0, in1, return_per_layer=False, training=None):
         found = self._compiled_distances(in0, in1, **self._drop(training))
-        ((distance, layers),) = self._nan_unless_comparable(found, in0, in1)
+        ((distance, layers),) = nan_unless_comparable(found, (in0, in1), self.least_side)
         return (distance, layers) if return_per_layer else distance
 
     def build(self, in0_shape, in1_shape):
@@ -280,7 +280,8 @@ class LPIPS(keras.Model):
         if are_symbolic(*checked):
             return MetricFunction(self, "distances")(checked, training=training)
         found = self._compiled_distances(*checked, **self._drop(training))
-        return self._nan_unless_comparable([distance for distance, _ in found], *checked)
+        distances = [distance for distance, _ in found]
+        return nan_unless_comparable(distances, checked, self.least_side)
 
     def embed(self, images):
         """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
@@ -299,8 +300,6 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         checked = self._checked(images=images)
-        if are_symbolic(*checked):
-            return MetricFunction(self, "embed")(checked)
         for head in self.heads:
             kernel = values(head.kernel.value)
             if kernel is not None and kernel.min() < 0:
@@ -308,7 +307,7 @@ class LPIPS(keras.Model):
                     "Expected heads without negative weights, or there is no embedding. "
                     f"Received: {head.name} down to {kernel.min()}"
                 )
-        return self._nan_unless_comparable(self._compiled_embedding(*checked), *checked)
+        return self._computed("embed", self._compiled_embedding, checked)
 
     def normalized_features(self, *images):
         """The features that a distance compares: of every layer, unit-normalised at each position.
@@ -327,9 +326,7 @@ class LPIPS(keras.Model):
             raise ValueError("Expected images. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(**named)
-        if are_symbolic(*checked):
-            return MetricFunction(self, "normalized_features")(checked)
-        return self._nan_unless_comparable(self._compiled_features(*checked), *checked)
+        return self._computed("normalized_features", self._compiled_features, checked)
 
     def layer_maps(self, in0, in1):
         """What each layer adds at each of its positions, before it is averaged or resized.
@@ -345,9 +342,7 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         checked = self._checked(in0=in0, in1=in1)
-        if are_symbolic(*checked):
-            return MetricFunction(self, "layer_maps")(checked)
-        return self._nan_unless_comparable(self._compiled_layer_maps(*checked), *checked)
+        return self._computed("layer_maps", self._compiled_layer_maps, checked)
 
     def _layer_maps(self, in0, in1):
         valid = self._validity(in0) * self._validity(in1)
@@ -475,8 +470,11 @@ class LPIPS(keras.Model):
         if not self._range_told:
             self._range_told = warn_of_range(name, least, most, self.value_range)
 
-    def _nan_unless_comparable(self, results, *images):
-        return nan_unless_comparable(results, images, self.least_side)
+    def _computed(self, function: str, compiled: Compiled, images: tuple) -> Any:
+        """What `compiled` gives of checked images; of symbols, the `function` as a layer."""
+        if are_symbolic(*images):
+            return MetricFunction(self, function)(images)
+        return nan_unless_comparable(compiled(*images), images, self.least_side)
 
     @property
     def accumulation_dtype(self) -> str:

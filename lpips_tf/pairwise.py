@@ -121,12 +121,8 @@ class _Batches:
         check_count("batch_size", batch_size)
         if not (hasattr(images, "shape") or isinstance(images, Iterable)):
             raise ValueError(f"Expected images (N, H, W, 3). Received: {shown(images)}")
-        if hasattr(images, "shape") and is_traced(images):
-            raise ValueError(
-                "Expected arrays of numbers, as these distances are computed by NumPy. Received: "
-                f"{type(images).__name__}, whose function is being traced. Call it outside, or use "
-                "metric.embed"
-            )
+        if hasattr(images, "shape"):
+            _refuse_traced(images)
         self._images, self._batch_size = images, batch_size
         self.image_shape = image_shape
 
@@ -152,6 +148,7 @@ class _Batches:
                     "Expected images (H, W, 3) or batches (N, H, W, 3). Received: "
                     + (f"shape {tuple(element.shape)}" if rank is not None else shown(element))
                 )
+            _refuse_traced(element)
             if rank == 3:
                 waiting.append(element)
             if waiting and (rank == 4 or len(waiting) == self._batch_size):
@@ -167,6 +164,15 @@ class _Batches:
         if shapes := sorted({array.shape for array in arrays} - {arrays[0].shape}):
             raise two_sizes(arrays[0].shape, shapes[0])
         return np.stack(arrays)
+
+
+def _refuse_traced(images: Any) -> None:
+    if is_traced(images):
+        raise ValueError(
+            "Expected arrays of numbers, as NumPy computes these distances. Received: "
+            f"{type(images).__name__} in a function that is being traced. Call it outside, or use "
+            "metric.embed"
+        )
 
 
 def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:

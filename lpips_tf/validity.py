@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from lpips_tf.backend import is_traced
 from lpips_tf.inputs import (
     Range,
     is_uint8,
@@ -46,12 +47,13 @@ def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float]
 
     TensorFlow calls no Python from what XLA compiles.
     """
-    backend = keras.backend.backend()
-    if is_uint8(images) or backend not in ("tensorflow", "jax") or not _in_step():
+    backends = {"tensorflow": _tell_tensorflow, "jax": _tell_jax}
+    tell_backend = backends.get(keras.backend.backend())
+    # The last is the slowest to find out.
+    if tell_backend is None or is_uint8(images) or not is_traced(images) or not _in_step():
         return
     least, most = _extremes(images)
-    suspicious = may_be_of_another_range(least, most, value_range)
-    (_tell_tensorflow if backend == "tensorflow" else _tell_jax)(suspicious, tell, least, most)
+    tell_backend(may_be_of_another_range(least, most, value_range), tell, least, most)
 
 
 def _extremes(images: Any, axis: Any = None) -> tuple[Any, Any]:
@@ -73,8 +75,7 @@ def _tell_tensorflow(suspicious, tell, least, most):
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # there is no public name for this
 
-    graph = tf.compat.v1.get_default_graph()
-    if tf.executing_eagerly() or control_flow_util.GraphOrParentsInXlaContext(graph):
+    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
         return
 
     def call():
@@ -88,11 +89,7 @@ def _tell_tensorflow(suspicious, tell, least, most):
 def _tell_jax(suspicious, tell, least, most):
     import jax
 
-    if isinstance(suspicious, jax.core.Tracer):
-        jax.lax.cond(
-            suspicious,
-            lambda a, b: jax.debug.callback(lambda a, b: tell(float(a), float(b)), a, b),
-            lambda a, b: None,
-            least,
-            most,
-        )
+    def call(a, b):
+        jax.debug.callback(lambda a, b: tell(float(a), float(b)), a, b)
+
+    jax.lax.cond(suspicious, call, lambda a, b: None, least, most)

@@ -92,7 +92,7 @@ def _usage(error: typer.TyperException) -> str:
     found: list[Any] = getattr(error.__cause__, "errors", list)()
     if found:
         problem = found[0]
-        expected = EXPECTED.get(problem["type"], "").format(**_plain(problem.get("ctx", {})))
+        expected = EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {}))
         error.message = (
             f"Expected {expected}. Received: {problem['input']}"
             if expected
@@ -113,11 +113,3 @@ def _bytes_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
         return codecs.lookup_error("backslashreplace")(error)
-
-
-def _plain(context: dict) -> dict:
-    """Whole numbers without a fraction, whatever their type."""
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in context.items()
-    }
