@@ -52,15 +52,24 @@ class ScorePairs(beam.PTransform):
     Args:
         per_layer: also give `layers`, a list of what each layer adds to the distance.
         batch_size: the most pairs of one size that are computed at once.
+        srgb: convert images with other colour profiles, as `lpips_tf.images.load` does.
         options: arguments of `lpips_tf.LPIPS`, such as net="vgg" or dtype="mixed_bfloat16".
     """
 
-    def __init__(self, *, per_layer: bool = False, batch_size: int = BATCH_SIZE, **options: Any):
+    def __init__(
+        self,
+        *,
+        per_layer: bool = False,
+        batch_size: int = BATCH_SIZE,
+        srgb: bool = False,
+        **options: Any,
+    ):
         super().__init__()
+        self._srgb = srgb
         self._handler = _Scores(options, batch_size, per_layer)
 
     def expand(self, elements):
-        return _inferred(elements, ("reference", "image"), self._handler)
+        return _inferred(elements, ("reference", "image"), self._handler, self._srgb)
 
 
 class Embed(beam.PTransform):
@@ -72,15 +81,17 @@ class Embed(beam.PTransform):
 
     Args:
         batch_size: the most pictures of one size that are computed at once.
+        srgb: as for `ScorePairs`.
         options: arguments of `lpips_tf.LPIPS`.
     """
 
-    def __init__(self, *, batch_size: int = BATCH_SIZE, **options: Any):
+    def __init__(self, *, batch_size: int = BATCH_SIZE, srgb: bool = False, **options: Any):
         super().__init__()
+        self._srgb = srgb
         self._handler = _Embeddings(options, batch_size)
 
     def expand(self, elements):
-        return _inferred(elements, ("image",), self._handler)
+        return _inferred(elements, ("image",), self._handler, self._srgb)
 
 
 class MeanPairwiseDistance(beam.PTransform):
@@ -92,12 +103,12 @@ class MeanPairwiseDistance(beam.PTransform):
     the pipeline, as a mean of the others would be that of another set.
 
     Args:
-        batch_size, options: as for `Embed`.
+        batch_size, srgb, options: as for `Embed`.
     """
 
-    def __init__(self, *, batch_size: int = BATCH_SIZE, **options: Any):
+    def __init__(self, *, batch_size: int = BATCH_SIZE, srgb: bool = False, **options: Any):
         super().__init__()
-        self._embed = Embed(batch_size=batch_size, **options)
+        self._embed = Embed(batch_size=batch_size, srgb=srgb, **options)
 
     def expand(self, elements):
         return (
@@ -156,9 +167,11 @@ class _Task(NamedTuple):
     pictures: Sequence[np.ndarray]
 
 
-def _inferred(elements, fields: Sequence[str], handler: _Handler):
+def _inferred(elements, fields: Sequence[str], handler: _Handler, srgb: bool):
     """Elements with what a handler computes of the pictures that the fields name."""
-    read = elements | "Read" >> beam.ParDo(_Read(fields, handler)).with_outputs(FAILED, main="main")
+    read = elements | "Read" >> beam.ParDo(_Read(fields, handler, srgb)).with_outputs(
+        FAILED, main="main"
+    )
     computed = read.main | "Compute" >> RunInference(handler)
     return (computed, read[FAILED]) | "All" >> beam.Flatten()
 
@@ -166,15 +179,16 @@ def _inferred(elements, fields: Sequence[str], handler: _Handler):
 class _Read(beam.DoFn):
     """Reads the pictures that fields of an element name."""
 
-    def __init__(self, fields: Sequence[str], handler: _Handler):
+    def __init__(self, fields: Sequence[str], handler: _Handler, srgb: bool):
         self._fields = fields
+        self._srgb = srgb
         self._least_side = NETWORKS[handler.options.get("net", "alex")].least_side
         self._nothing = handler.nothing
         self._errors = Metrics.counter(NAMESPACE, "errors")
 
     def process(self, element):
         try:
-            pictures = [_loaded(element, field) for field in self._fields]
+            pictures = [_loaded(element, field, self._srgb) for field in self._fields]
             self._check_sizes(element, pictures)
         except (OSError, ValueError) as error:
             self._errors.inc()
@@ -194,7 +208,7 @@ class _Read(beam.DoFn):
             raise ValueError(f"Expected pictures of at least {least} pixels. Received: {named}")
 
 
-def _loaded(element: Element, field: str) -> np.ndarray:
+def _loaded(element: Element, field: str, srgb: bool) -> np.ndarray:
     path = element.get(field)
     if isinstance(path, os.PathLike):
         path = os.fspath(path)
@@ -205,7 +219,7 @@ def _loaded(element: Element, field: str) -> np.ndarray:
             content = file.read()
     except Exception as error:  # each file system has its own
         raise OSError(f"Cannot read {path}: {error}") from error
-    return images.decode(content, path)
+    return images.decode(content, path, srgb)
 
 
 class _Handler(ModelHandler, abc.ABC):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from lpips_tf.color_profiles import Profile, to_convert
+from lpips_tf.inputs import shown
+
+# The formats that are listed in folders. Pillow opens more, among them PDF and HDF5 files.
+SUFFIXES = {
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tga", ".tif", ".tiff", ".webp",
+}  # fmt: skip
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap the sides
 _DAMAGED = (
@@ -22,12 +32,19 @@ _DAMAGED = (
 )  # Pillow's decoders, by what is damaged
 
 
-def load(path: str | os.PathLike) -> np.ndarray:
-    """Reads an image file that Pillow knows as RGB.
+def load(path: str | os.PathLike, srgb: bool = False) -> np.ndarray:
+    """Reads an image file as RGB.
 
     Grey, palette and CMYK images are converted, 16-bit grey ones scaled to 8 bits (of 16-bit
     colours Pillow keeps the upper byte), the orientation that a camera noted (EXIF) is applied, and
-    transparent images are laid over white, with a warning. Of several frames the first counts.
+    transparent images are laid over white, with a warning. Only the first of several frames is
+    read, with a warning.
+
+    Args:
+        path: of the file, in a format that Pillow reads.
+        srgb: convert images with another colour profile, such as Display P3, to sRGB. By default
+            their numbers stay as they are, with a warning, as the official implementation takes
+            them.
 
     Returns:
         (H, W, 3) uint8.
@@ -35,17 +52,19 @@ def load(path: str | os.PathLike) -> np.ndarray:
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the file is no image, damaged, truncated (unless the program has set Pillow's
-            `ImageFile.LOAD_TRUNCATED_IMAGES`), or of more than Pillow's limit of 179 million
-            pixels.
+            `ImageFile.LOAD_TRUNCATED_IMAGES`), of more than Pillow's limit of 179 million pixels,
+            or with `srgb` of a colour profile that is damaged.
     """
     with _opened(path) as image:
-        return _pixels(image, path)
+        return _pixels(image, path, srgb)
 
 
-def decode(content: bytes, name: str) -> np.ndarray:
+def decode(content: bytes, name: str, srgb: bool = False) -> np.ndarray:
     """As `load`, from the content of a file, which errors call `name`."""
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise ValueError(f"Expected the bytes of an image file. Received: {shown(content)}")
     with _identified(io.BytesIO(content), name) as image:
-        return _pixels(image, name)
+        return _pixels(image, name, srgb)
 
 
 def size(path: str | os.PathLike) -> tuple[int, int]:
@@ -66,27 +85,32 @@ def size(path: str | os.PathLike) -> tuple[int, int]:
 
 
 def list_folder(folder: str | os.PathLike) -> list[str]:
-    """The names of the image files in a folder, told by their suffix, sorted; hidden files are left
-    out.
+    """Lists the names of the image files in a folder, sorted, by their suffix (`SUFFIXES`). Hidden
+    files and subfolders are left out.
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such folder.
     """
-    folder = Path(folder)
+    folder = _path("folder", folder)
     if not folder.exists():
         raise FileNotFoundError(f"Expected a folder of images. There is none at {folder}")
     if not folder.is_dir():
         raise NotADirectoryError(f"Expected a folder of images. Received a file: {folder}")
-    suffixes = Image.registered_extensions()
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     )
 
 
+def _path(name: str, value: str | os.PathLike) -> Path:
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"Expected {name} to be a path. Received: {shown(value)}")
+    return Path(value)
+
+
 def _opened(path) -> Image.Image:
-    path = Path(path)
+    path = _path("path", path)
     if not path.exists():
         raise FileNotFoundError(f"Expected an image file. There is none at {path}")
     if path.is_dir():
@@ -100,7 +124,7 @@ def _identified(file, path) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
-        raise OSError(f"Cannot read the image {path}: it is no image of a known format") from error
+        raise OSError(f"Cannot read the image {path}: {_unidentified(file)}") from error
     except Image.DecompressionBombError as error:
         raise OSError(f"Refused to read the image {path}: {_reason(error)}") from error
     except PermissionError as error:
@@ -109,27 +133,66 @@ def _identified(file, path) -> Image.Image:
         raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
 
 
-def _pixels(image: Image.Image, path) -> np.ndarray:
+def _unidentified(source: Path | io.BytesIO) -> str:
+    """Says what kind of file it is that Pillow does not know."""
+    with source.open("rb") if isinstance(source, Path) else source as file:
+        file.seek(0)
+        start = file.read(8)
+        if not start:
+            return "the file is empty"
+        if start[4:] == b"ftyp":
+            return "HEIC, HEIF and videos are not supported. Convert it to PNG or JPEG"
+        if start[:2] in (b"II", b"MM") and (bits := _bits_of_tiff(start, file)) > 16:
+            return f"TIFF of {bits} bits a channel is not supported. Convert it to 8 bits"
+    return "it is no image of a known format"
+
+
+def _bits_of_tiff(header: bytes, file: Any) -> int:
+    """The bits of a channel that a TIFF file says it has; 0 if it says nothing."""
+    directory: Any = TiffImagePlugin.ImageFileDirectory_v2
+    try:
+        tags = directory(header)
+        file.seek(tags.next)
+        tags.load(file)
+        return max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (0,)))
+    except (*_DAMAGED, struct.error):
+        return 0
+
+
+def _pixels(image: Image.Image, path, srgb: bool) -> np.ndarray:
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         raise OSError(
             f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
         )
     try:
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image), path))
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # a JPEG with previews after the image
+            warnings.warn(f"{path} has {frames} frames; only the first is read", stacklevel=3)
+        profile = to_convert(image.info.get("icc_profile"), srgb)
+        upright = ImageOps.exif_transpose(image)
+        return np.asarray(_to_rgb(upright, path, profile))
     except _DAMAGED as error:
         raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
 
 
-def _to_rgb(image: Image.Image, path) -> Image.Image:
+def _to_rgb(image: Image.Image, path, profile: Profile | None) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens it from PGM files
-        return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            warnings.warn(f"{path} is transparent in places, and is laid over white", stacklevel=3)
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+    if not image.has_transparency_data:
+        return _converted(image, profile)
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    if np.asarray(alpha).min() < 255:
+        warnings.warn(f"{path} is transparent in places, and is laid over white", stacklevel=4)
+    image = _converted(image.convert("RGB"), profile)
+    image.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _converted(image: Image.Image, profile: Profile | None) -> Image.Image:
+    if profile is None:
+        return image.convert("RGB")
+    return profile.to_srgb(image if image.mode == profile.mode else image.convert(profile.mode))
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, overload
 
 import keras
 import numpy as np
@@ -17,8 +17,11 @@ import numpy as np
 from lpips_tf.backend import is_traced
 from lpips_tf.inputs import check_count, shown, two_sizes
 from lpips_tf.metric import LPIPS, check_metric
+from lpips_tf.standard_errors import jackknife
 
 BLOCK_ROWS = 512  # embeddings on each side of a block of the product
+MOST_GROUPS, FEWEST_GROUPS = 1000, 10  # of images, for the mean's standard error
+GROUPS_BYTES = 2**29  # of their sums
 BLOCK_COLUMNS = 8192  # numbers of each embedding taken at a time: blocks of 32 MiB in float64
 
 
@@ -71,7 +74,21 @@ def distance_matrix(
     return distances
 
 
-def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) -> float:
+@overload
+def mean_pairwise_distance(
+    metric: LPIPS,
+    images: Any,
+    *,
+    batch_size: int = ...,
+    return_standard_error: Literal[False] = ...,
+) -> float: ...
+@overload
+def mean_pairwise_distance(
+    metric: LPIPS, images: Any, *, batch_size: int = ..., return_standard_error: Literal[True]
+) -> tuple[float, float]: ...
+def mean_pairwise_distance(
+    metric: LPIPS, images: Any, *, batch_size: int = 32, return_standard_error: bool = False
+) -> float | tuple[float, float]:
     """The mean distance over all pairs of distinct images, the usual measure of a generator's
     diversity.
 
@@ -83,22 +100,24 @@ def mean_pairwise_distance(metric: LPIPS, images: Any, *, batch_size: int = 32) 
         images: as for `distance_matrix`.
         batch_size: how many images are embedded at a time; batches that an iterable gives are taken
             as they are.
+        return_standard_error: also return the mean's standard error for images drawn independently,
+            by a jackknife that leaves out one image at a time. Of many images it leaves out one of
+            10 to 1,000 groups, as many as fit in 512 MiB: image i is in group i modulo their
+            number.
 
     Returns:
-        The mean, never negative; NaN if an image has NaN or infinity.
+        The mean, never negative; NaN if an image has NaN or infinity. With `return_standard_error`
+        (mean, error); the error is NaN for fewer than three images.
 
     Raises:
         ValueError: fewer than two images, images of several sizes, or what `metric.embed` refuses.
     """
     check_metric(metric)
-    count, squares, total = 0, 0.0, np.zeros(1)
+    moments = _Moments(most_groups=MOST_GROUPS if return_standard_error else 1)
     for embeddings in _embeddings(metric, _Batches(images, batch_size)):
-        count += len(embeddings)
-        squares += sum(
-            _squared_norms(embeddings[:, columns]).sum() for columns in _column_blocks(embeddings)
-        )
-        total = total + embeddings.sum(axis=0, dtype=np.float64)
-    return mean_of_pairs(count, total, squares)
+        moments.add(embeddings)
+    mean = moments.mean()
+    return (mean, moments.standard_error()) if return_standard_error else mean
 
 
 def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
@@ -112,6 +131,47 @@ def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
         raise ValueError(f"Expected at least two images. Received: {count}")
     mean = 2 * (count * squares - float(np.dot(total, total))) / (count * (count - 1))
     return float(np.maximum(mean, 0))  # Python's `max` would take NaN for 0
+
+
+class _Moments:
+    """Sums over embeddings and over their squared norms, of each of several groups."""
+
+    def __init__(self, most_groups: int):
+        self._most_groups = most_groups
+        self._count = 0
+        self._reset(1, 1)
+
+    def add(self, embeddings: np.ndarray) -> None:
+        if not self._count:
+            groups = GROUPS_BYTES // (8 * embeddings.shape[1])
+            groups = min(max(groups, FEWEST_GROUPS), self._most_groups)
+            self._reset(groups, embeddings.shape[1])
+        for embedding in embeddings:
+            group = self._count % len(self._totals)
+            self._totals[group] += embedding
+            self._squares[group] += np.einsum("d,d", embedding, embedding, dtype=np.float64)
+            self._counts[group] += 1
+            self._count += 1
+
+    def _reset(self, groups: int, length: int) -> None:
+        self._totals = np.zeros((groups, length))
+        self._squares = np.zeros(groups)
+        self._counts = np.zeros(groups, int)
+
+    def mean(self) -> float:
+        return mean_of_pairs(self._count, self._totals.sum(axis=0), self._squares.sum())
+
+    def standard_error(self) -> float:
+        if self._count < 3:
+            return float("nan")
+        total, squares = self._totals.sum(axis=0), self._squares.sum()
+        used = self._counts > 0
+        groups = zip(self._counts[used], self._totals[used], self._squares[used], strict=True)
+        left_out = [
+            mean_of_pairs(self._count - number, total - of_group, squares - squared)
+            for number, of_group, squared in groups
+        ]
+        return jackknife(np.array(left_out))
 
 
 class _Batches:

@@ -9,26 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from lpips_tf import images
+from lpips_tf.color_profiles import Profile, to_convert
 
 SIDE = 256  # of the tiles in files that are written, in pixels
+ICC_PROFILE = 34675  # the tag
 SUFFIXES = (".tif", ".tiff")
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[Any]:
+def opened(path: str | os.PathLike, srgb: bool = False) -> Iterator[Any]:
     """A picture file as something of a `shape` (H, W, 3) that gives uint8 arrays for slices.
 
     Of TIFF files of 8-bit RGB only the tiles or strips that a slice needs are read. Any other file
     is read whole, as `lpips_tf.images.load` does.
+
+    Args:
+        path, srgb: as for `lpips_tf.images.load`.
 
     Raises:
         ImportError: a TIFF file, and `tifffile` or `zarr` is missing.
         OSError: as `lpips_tf.images.load` does.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        yield images.load(path)
+        yield images.load(path, srgb)
         return
     tifffile = _tifffile()
     if not Path(path).is_file():
@@ -36,11 +42,15 @@ def opened(path: str | os.PathLike) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         page = _plain_page(tifffile, stack, path)
         if page is None:
-            yield images.load(path)
-        elif page.is_memmappable:  # one strip would be read whole for each window
-            yield tifffile.memmap(path, mode="r", page=0)
+            yield images.load(path, srgb)
+            return
+        content = page.tags.get(ICC_PROFILE)
+        profile = to_convert(content.value if content else None, srgb)
+        if page.is_memmappable:  # one strip would be read whole for each window
+            picture = tifffile.memmap(path, mode="r", page=0)
         else:
-            yield _Windows(path, page)
+            picture = _Windows(path, page)
+        yield picture if profile is None else _Converted(picture, profile)
 
 
 class _Windows:
@@ -58,6 +68,18 @@ class _Windows:
             return np.asarray(self._array[place])
         except Exception as error:  # of any decoder
             raise OSError(f"Cannot read the image {self._path}: {error}") from error
+
+
+class _Converted:
+    """A picture of another colour profile, whose slices are converted to sRGB."""
+
+    def __init__(self, picture: Any, profile: Profile):
+        self.shape = picture.shape
+        self._picture, self._profile = picture, profile
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        window = Image.fromarray(np.asarray(self._picture[place]))
+        return np.asarray(self._profile.to_srgb(window))
 
 
 def write_map(

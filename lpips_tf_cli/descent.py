@@ -35,14 +35,15 @@ def optimize(
     steps: int,
     learning_rate: float,
     frames: int,
+    srgb: bool = False,
 ) -> Way:
     """Moves the image in one file towards that in another, under a progress bar.
 
     Raises:
         ValueError: the images' sizes differ.
     """
-    work.same_size([reference, start], metric.least_side)
-    target, image = images.load(reference), images.load(start)
+    work.same_size((reference, start), metric.least_side)
+    target, image = images.load(reference, srgb), images.load(start, srgb)
     kept = {round(i * steps / (frames - 1)) for i in range(frames)} if frames else set()
     pictures, distances = [], []
     with work.progress(steps, "distance") as bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,35 +12,49 @@ import numpy as np
 from PIL import Image
 
 import lpips_tf
-from lpips_tf import images
 from lpips_tf.neighbors import Index, groups
 from lpips_tf_cli import work
+from lpips_tf_cli.image_files import ImageFiles
 
 
 def indexed(
-    metric: lpips_tf.LPIPS, folder: Path, size: int, factory: str, dimensions: int, seed: int
+    metric: lpips_tf.LPIPS,
+    folder: Path,
+    names: Sequence[str],
+    files: ImageFiles,
+    size: int,
+    factory: str = "Flat",
+    dimensions: int = 1024,
+    seed: int = 0,
 ) -> Index:
-    """The images of a folder, resized to squares.
+    """Those images of a folder that can be read, resized to squares.
 
     Raises:
-        ValueError: no images, a `size` below the network's least, or as `Index.build` does.
+        ValueError: no readable images, a `size` below the network's least, or as `Index.build`.
         OSError: an image that cannot be read.
     """
     if size < metric.least_side:
         raise ValueError(
             f"Expected --size of at least {metric.least_side} for this network. Received: {size}"
         )
-    names = work.image_names(folder, least=1)
-    pictures = _resized([folder / name for name in names], size)
-    with work.progress(len(names), "embedding") as bar:
+    pictures = _resized([folder / name for name in names], size, files)
+    read = [names[i] for i in files.read(len(names))]
+    if not read:
+        raise ValueError(f"Expected images that can be read. Received: {len(names)} errors")
+    with work.progress(len(read), "embedding") as bar:
         return Index.build(
-            metric, pictures, names, dimensions, factory, seed,
+            metric, pictures, read, dimensions, factory, seed,
             lambda count: bar.advance(bar.task_ids[0], count),
         )  # fmt: skip
 
 
 def found(
-    path: Path, queries: Sequence[Path], k: int, candidates: int, net: str | None
+    path: Path,
+    queries: Sequence[Path],
+    k: int,
+    candidates: int,
+    net: str | None,
+    srgb: bool,
 ) -> list[tuple[str, str, float]]:
     """Query, name and distance of the nearest images in an index, the nearest first.
 
@@ -52,7 +65,8 @@ def found(
     index = Index.load(path)
     if net not in (None, index.metric.net):
         raise ValueError(f"Expected an index of net={net}. Received: {path} of {index.metric.net}")
-    nearest = index.search(_resized(queries, index.pictures.shape[1]), k, candidates)
+    resized = _resized(queries, index.pictures.shape[1], ImageFiles(srgb))
+    nearest = index.search(resized, k, candidates)
     return [
         (str(query), index.names[i], float(str(distance)))
         for query, distances, indices in zip(queries, *nearest, strict=True)
@@ -71,14 +85,21 @@ def duplicates(
     return named, [[names[i] for i in group] for group in groups((i, j) for i, j, _ in pairs)]
 
 
-def _resized(paths: Sequence[Path], size: int) -> np.ndarray:
+def _resized(paths: Sequence[Path], size: int, files: ImageFiles) -> np.ndarray:
+    """Those images that can be read, (n, size, size, 3)."""
+
     def load(path: Path) -> np.ndarray:
-        picture = Image.fromarray(images.load(path))
+        picture = Image.fromarray(files.load(path))
         return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
 
     pictures = np.empty((len(paths), size, size, 3), np.uint8)
     with ThreadPoolExecutor(os.cpu_count()) as pool, work.progress(len(paths), "reading") as bar:
-        for i, picture in zip(itertools.count(), pool.map(load, paths), strict=False):
-            pictures[i] = picture
-            bar.advance(bar.task_ids[0])
-    return pictures
+        loading = [pool.submit(load, path) for path in paths]
+        try:
+            for i, picture in enumerate(loading):
+                with files.reading(i):
+                    pictures[i - len(files.errors)] = picture.result()
+                bar.advance(bar.task_ids[0])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return pictures[: len(paths) - len(files.errors)]

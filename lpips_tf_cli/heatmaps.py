@@ -16,6 +16,7 @@ from lpips_tf_cli.startup import quietly
 
 if TYPE_CHECKING:
     from lpips_tf import LPIPS
+    from lpips_tf_cli.image_files import ImageFiles
 
 COLORS = "magma"  # steps that look even, in grey and to the colour-blind too
 OPACITY = 0.75  # of a map over its image
@@ -53,13 +54,13 @@ def compare(
 
 
 def of_files(
-    metric: LPIPS, spatial: LPIPS, reference: Path, images: Sequence[Path]
+    metric: LPIPS, spatial: LPIPS, reference: Path, images: Sequence[Path], files: ImageFiles
 ) -> tuple[np.ndarray, list[Comparison]]:
     """The reference, and each image compared with it."""
-    from lpips_tf.images import load
-
-    loaded = load(reference)
-    return loaded, [compare(metric, spatial, path.name, loaded, load(path)) for path in images]
+    loaded = files.load(reference)
+    return loaded, [
+        compare(metric, spatial, path.name, loaded, files.load(path)) for path in images
+    ]
 
 
 def over(image: np.ndarray, values: np.ndarray, largest: float) -> Image.Image:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lpips_tf_cli import results
-from lpips_tf_cli.options import Baseline, Net, Output, Version
+from lpips_tf_cli.options import Baseline, Net, Output, SkipErrors, Srgb, Version
 from lpips_tf_cli.program import counted, printable
 from lpips_tf_cli.startup import extra, load_metric
+
+if TYPE_CHECKING:
+    from lpips_tf_cli.image_files import ImageFiles
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder of images.", show_default=False)
@@ -43,16 +46,21 @@ def index(
     net: Net = "alex",
     version: Version = "0.1",
     baseline: Baseline = False,
+    srgb: Srgb = False,
+    skip_errors: SkipErrors = False,
 ):
     """Writes an index of a folder's images, for `search`."""
     results.check_output(output, (".h5",))
     with results.whole_file(output) as temporary:
         with extra("index", "neighbors"):
-            from lpips_tf_cli import galleries
+            from lpips_tf_cli import galleries, image_files, work
         metric = load_metric(net, version, baseline)
-        built = galleries.indexed(metric, folder, size, factory, dimensions, seed)
+        names = work.image_names(folder, least=1)
+        files = image_files.ImageFiles(srgb, skip_errors)
+        built = galleries.indexed(metric, folder, names, files, size, factory, dimensions, seed)
         built.save(temporary or output)
-    print(f"{printable(output)}: {counted(len(built.names), 'image')}")
+    print(f"{printable(output)}: {counted(len(built.names), 'image')}{_errors(files)}")
+    return int(bool(files.errors))
 
 
 def search(
@@ -72,11 +80,12 @@ def search(
         Literal["alex", "vgg", "squeeze"] | None,
         typer.Option(help="What the index has to be of; by default any.", show_default=False),
     ] = None,
+    srgb: Srgb = False,
 ):
     """Prints the images of an index that are nearest to others, and their distances."""
     with extra("search", "neighbors"):
         from lpips_tf_cli import galleries
-    rows = galleries.found(index_file, queries, k, candidates, net)
+    rows = galleries.found(index_file, queries, k, candidates, net, srgb)
     if json:
         results.write_json(sys.stdout, ("query", "image", "distance"), rows)
     else:
@@ -98,6 +107,8 @@ def duplicates(
     net: Net = "alex",
     version: Version = "0.1",
     baseline: Baseline = False,
+    srgb: Srgb = False,
+    skip_errors: SkipErrors = False,
 ):
     """Prints groups of images in a folder that look the same, connected by pairs within a
     threshold.
@@ -106,14 +117,27 @@ def duplicates(
     results.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
     with results.output_file(output) as write, results.whole_file(sheet) as drawn:
         with extra("duplicates", "neighbors"):
-            from lpips_tf_cli import galleries, sheets
+            from lpips_tf_cli import galleries, image_files, sheets, work
         metric = load_metric(net, version, baseline)
-        gallery = galleries.indexed(metric, folder, size, "Flat", 1024, 0)
+        names = work.image_names(folder, least=1)
+        files = image_files.ImageFiles(srgb, skip_errors)
+        gallery = galleries.indexed(metric, folder, names, files, size)
         pairs, groups = galleries.duplicates(gallery, threshold)
-        write(("image0", "image1", "distance"), pairs)
+        if skip_errors:
+            rows: list[tuple] = [(*pair, None) for pair in pairs]
+            rows += [(names[i], None, None, error) for i, error in files.errors.items()]
+            write(("image0", "image1", "distance", "error"), rows)
+        else:
+            write(("image0", "image1", "distance"), pairs)
         if drawn is not None:
-            sheets.draw(drawn, folder, groups)
+            sheets.draw(drawn, folder, groups, files)
     for group in groups:
         print(", ".join(map(printable, group)))
     count = counted(sum(map(len, groups)), "image")
-    print(f"{counted(len(groups), 'group')} of {count}, {counted(len(pairs), 'pair')}")
+    found = f"{counted(len(groups), 'group')} of {count}, {counted(len(pairs), 'pair')}"
+    print(f"{found}{_errors(files)}")
+    return int(bool(files.errors))
+
+
+def _errors(files: ImageFiles) -> str:
+    return f", {counted(len(files.errors), 'error')}" if files.errors else ""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lpips_tf_cli.options import Baseline, Net, Version
+from lpips_tf_cli.options import Baseline, Net, Srgb, Version
 from lpips_tf_cli.program import printable
 from lpips_tf_cli.results import check_output
 from lpips_tf_cli.startup import imports, load_metric
@@ -56,6 +56,7 @@ def optimize(
     net: Net = "vgg",
     version: Version = "0.1",
     baseline: Baseline = False,
+    srgb: Srgb = False,
 ):
     """Moves an image towards a reference by gradient descent, and prints its distance before and
     after.
@@ -87,7 +88,7 @@ def optimize(
 
         from lpips_tf_cli import descent
 
-        way = descent.optimize(metric, reference, init, steps, learning_rate, frames)
+        way = descent.optimize(metric, reference, init, steps, learning_rate, frames, srgb)
         descent.save_image(temporary[output], way.image)
         if strip is not None:
             descent.save_image(temporary[strip], np.hstack(way.frames))

@@ -27,6 +27,15 @@ Report = Annotated[
         metavar="FILE.html", help="Write a page of figures and pictures.", show_default=False
     ),
 ]
+Srgb = Annotated[
+    bool, typer.Option("--srgb", help="Convert images with other colour profiles to sRGB.")
+]
+SkipErrors = Annotated[
+    bool,
+    typer.Option(
+        "--skip-errors", help="Go on after images that cannot be read; the exit code is then 1."
+    ),
+]
 HeadWeights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),

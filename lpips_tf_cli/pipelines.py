@@ -40,6 +40,7 @@ def score(
     options: Mapping[str, Any],
     per_layer: bool,
     batch_size: int,
+    srgb: bool,
     beam_arguments: Sequence[str],
 ) -> Counts:
     """Writes the rows of a manifest with their distances to one Parquet file.
@@ -53,7 +54,7 @@ def score(
     logging.getLogger().setLevel(logging.ERROR)
     columns = manifests.schema(manifest)
     pipeline_options = _checked_options(beam_arguments)
-    transform = ScorePairs(per_layer=per_layer, batch_size=batch_size, **options)
+    transform = ScorePairs(per_layer=per_layer, batch_size=batch_size, srgb=srgb, **options)
 
     def run(prefix: str) -> Counts:
         pipeline = beam.Pipeline(options=pipeline_options)

@@ -16,8 +16,8 @@ EXPECTED = {  # by Pydantic's name of the error
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
-    "greater_than_equal": "a number of at least {ge}",
-    "less_than_equal": "a number of at most {le}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than_equal": "a number of at most {le:g}",
 }
 
 
@@ -37,7 +37,7 @@ def run(app: typer.Typer, name: str) -> None:
     def show_warning(message, *_):
         if str(message) not in warned:  # files may be read twice
             warned.add(str(message))
-            _say(name, f"warning: {message}")
+            say(name, f"warning: {message}")
 
     warnings.showwarning = show_warning
     try:
@@ -46,7 +46,7 @@ def run(app: typer.Typer, name: str) -> None:
             sys.stdout.flush()
     except typer.TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", name)
-        _say(name, f"{_usage(error).rstrip('.')}. See {command} --help.")
+        say(name, f"{_usage(error).rstrip('.')}. See {command} --help.")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -57,7 +57,7 @@ def run(app: typer.Typer, name: str) -> None:
         if "LPIPS_TF_TRACEBACK" in os.environ:
             raise
         expected = isinstance(error, (OSError, ValueError, ImportError))
-        _say(name, str(error) if expected else _unexpected(error))
+        say(name, str(error) if expected else _unexpected(error))
         code = 1
     sys.exit(code)
 
@@ -82,7 +82,8 @@ def shortened(name: str, length: int) -> str:
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
-def _say(name: str, message: str) -> None:
+def say(name: str, message: str) -> None:
+    """Prints a line on standard error."""
     if sys.stderr is not None:  # in one piece, as threads may warn
         sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")
 

@@ -12,11 +12,13 @@ import numpy as np
 from PIL import Image
 
 import lpips_tf
-from lpips_tf import images
 from lpips_tf_cli import heatmaps, pages, results, work
+from lpips_tf_cli.image_files import ImageFiles
 from lpips_tf_cli.pages import Picture, Row, Value
+from lpips_tf_cli.program import counted
 
 MOST_PICTURED = 2000  # rows with pictures
+MOST_ERRORS = 20  # that are told
 BYTES = 50_000_000  # of all pictures of a page
 SIDES = ((500, 256), (MOST_PICTURED, 160))  # of pictures in pixels, by the number of rows
 AT_ONCE = 16  # rows whose pictures are made at a time
@@ -42,7 +44,10 @@ def figures(distances: Sequence[float]) -> list[tuple[str, str]]:
     middle, high = np.percentile(distances, (50, 95))
     return [
         ("pairs", f"{len(distances):,}"),
-        ("mean ± standard error", results.mean_and_error(distances)),
+        (
+            "mean ± standard error" if len(distances) > 1 else "mean",
+            results.mean_and_error(float(np.mean(distances)), results.standard_error(distances)),
+        ),
         ("median", f"{middle:.5f}"),
         ("95th percentile", f"{high:.5f}"),
         ("largest", f"{max(distances):.5f}"),
@@ -55,8 +60,10 @@ def of_folders(
     folders: tuple[Path, Path],
     names: work.Names,
     distances: Sequence[float],
+    files: ImageFiles,
 ) -> pages.Page:
-    """The page of `dirs`."""
+    """The page of `dirs`: of the common names without errors, which the distances belong to."""
+    compared = [names.common[i] for i in files.read(len(names.common))]
     order = np.argsort(distances)[::-1]
     pictured, rest = order[:MOST_PICTURED], order[MOST_PICTURED:]
 
@@ -64,20 +71,23 @@ def of_folders(
         return [Value(distances[i], f"{distances[i]:.5f}")]
 
     def examples():
-        paths = [[folder / names.common[i] for folder in folders] for i in pictured]
-        for i, loaded in zip(pictured, _loaded(paths), strict=True):
+        paths = [[folder / compared[i] for folder in folders] for i in pictured]
+        for i, loaded in zip(pictured, _loaded(paths, files), strict=True):
             captions = zip(map(str, folders), loaded, strict=True)
-            yield Example(names.common[i], value(i), list(captions))
+            yield Example(compared[i], value(i), list(captions))
 
     def rows():
         yield from with_pictures(spatial, examples(), len(pictured), pictures=3)
-        yield from (Row(names.common[i], value(i)) for i in rest)
+        yield from (Row(compared[i], value(i)) for i in rest)
 
     notes = [
         f"Only in {folder}, and left out: {len(others):,}, such as {others[0]}."
         for folder, others in zip(folders, (names.only0, names.only1), strict=True)
         if others
     ]
+    notes += [f"Skipped: {error}" for error in files.errors.values()][:MOST_ERRORS]
+    if len(files.errors) > MOST_ERRORS:
+        notes.append(f"And {counted(len(files.errors) - MOST_ERRORS, 'other error')}.")
     if len(rest):
         notes.append(f"The {len(pictured):,} most different pairs have pictures.")
     return pages.Page(
@@ -132,12 +142,12 @@ def _maps(spatial: lpips_tf.LPIPS | None, example: Example) -> Iterator[tuple[st
         yield f"{caption}: brightest is {largest:.2f}", heatmaps.over(image, values, largest)
 
 
-def _loaded(paths: Sequence[Sequence[Path]]) -> Iterator[list[np.ndarray]]:
+def _loaded(paths: Sequence[Sequence[Path]], files: ImageFiles) -> Iterator[list[np.ndarray]]:
     """The pictures of each example, read some at a time."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), AT_ONCE):
             chunk = paths[start : start + AT_ONCE]
-            found = pool.map(images.load, [path for example in chunk for path in example])
+            found = pool.map(files.load, [path for example in chunk for path in example])
             yield from ([next(found) for _ in example] for example in chunk)
 
 

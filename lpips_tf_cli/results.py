@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TextIO
 
 import typer
 
+from lpips_tf_cli.program import counted
 from lpips_tf_cli.startup import imports
 
 Write = Callable[[Sequence[str], Iterable[Sequence]], None]
@@ -82,22 +84,39 @@ def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> N
 
 
 def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Writes a list with an object a row, a line each."""
+    """Writes a list with an object a row, a line each; NaN and infinity, which JSON lacks, as
+    null.
+    """
     file.write("[")
     for i, row in enumerate(rows):
-        file.write(("," if i else "") + "\n  " + json.dumps(dict(zip(names, row, strict=True))))
+        found = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        file.write(("," if i else "") + "\n  " + json.dumps(found))
     file.write("\n]\n")
 
 
-def mean_and_error(distances: Sequence[float]) -> str:
-    """The mean and its standard error, as the official `lpips_1dir_allpairs.py` computes it."""
+def mean(distances: Sequence[float]) -> float:
+    return math.fsum(distances) / len(distances) if distances else math.nan
+
+
+def standard_error(distances: Sequence[float]) -> float:
+    """The standard error of the mean of independent pairs, as the official `lpips_2dirs.py`
+    computes it; NaN for fewer than two.
+    """
     import numpy as np
 
-    error = np.std(distances) / len(distances) ** 0.5
-    return f"{np.mean(distances):.5f} ± {error:.5f}"
+    count = len(distances)
+    return float(np.std(distances)) / count**0.5 if count > 1 else math.nan
 
 
-def summary(distances: Sequence[float]) -> str:
-    """The line that sums up distances."""
-    pairs = f"{len(distances)} pair{'s' if len(distances) > 1 else ''}"
-    return f"mean: {mean_and_error(distances)} ({pairs})"
+def mean_and_error(mean: float, error: float) -> str:
+    """The mean, and its standard error unless that is NaN."""
+    return f"{mean:.5f}" + ("" if math.isnan(error) else f" ± {error:.5f}")
+
+
+def summary(mean: float, error: float, pairs: int, errors: int = 0) -> str:
+    """Sums up distances in a line."""
+    counts = counted(pairs, "pair") + (f", {counted(errors, 'error')}" if errors else "")
+    return f"mean: {mean_and_error(mean, error) if pairs else 'none'} ({counts})"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Version
+from lpips_tf_cli.options import BackboneWeights, Baseline, HeadWeights, Net, Srgb, Version
 from lpips_tf_cli.program import counted, printable
 from lpips_tf_cli.results import check_no_input, check_output
 from lpips_tf_cli.startup import extra
@@ -37,6 +37,7 @@ def score(
     baseline: Baseline = False,
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
+    srgb: Srgb = False,
     dtype: Annotated[
         str | None,
         typer.Option(help="Policy of the network, such as mixed_bfloat16.", show_default=False),
@@ -62,7 +63,7 @@ def score(
     if backbone_weights is not None:
         options["backbone_weights"] = str(backbone_weights.resolve())
     counts = pipelines.score(
-        manifest, output, options, per_layer, batch_size, beam_arguments=context.args
+        manifest, output, options, per_layer, batch_size, srgb, beam_arguments=context.args
     )
     found = f"{counted(counts.pairs, 'distance')}, {counted(counts.errors, 'error')}"
     print(f"{printable(output)}: {found}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from lpips_tf import images
+from lpips_tf_cli.image_files import ImageFiles
 from lpips_tf_cli.program import counted, shortened
 
 MOST_ROWS, MOST_IN_A_ROW = 74, 12  # WebP has at most 16,383 pixels on a side
@@ -17,7 +17,7 @@ ROW = LINE + SIDE + 2 * LINE + GAP  # the group's number and size, pictures, the
 LETTERS, FONT_SIZE = 24, 11  # that fit under a picture
 
 
-def draw(path: Path, folder: Path, groups: Sequence[Sequence[str]]) -> None:
+def draw(path: Path, folder: Path, groups: Sequence[Sequence[str]], files: ImageFiles) -> None:
     """Draws groups of image files of a folder, as far as they fit, and says how many do not.
 
     Raises:
@@ -38,7 +38,7 @@ def draw(path: Path, folder: Path, groups: Sequence[Sequence[str]]) -> None:
         top = GAP + row * ROW + LINE
         for column, name in enumerate(group[:MOST_IN_A_ROW]):
             left = GAP + column * (SIDE + GAP)
-            picture = Image.fromarray(images.load(folder / name))
+            picture = Image.fromarray(files.load(folder / name))
             caption = f"{shortened(name, LETTERS)}\n{picture.width}x{picture.height}"
             picture = ImageOps.contain(picture, (SIDE, SIDE))
             sheet.paste(picture, (left, top + SIDE - picture.height))

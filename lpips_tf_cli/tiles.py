@@ -12,13 +12,18 @@ from lpips_tf_cli import work
 
 
 def distances(
-    metric: lpips_tf.LPIPS, reference: Path, images: Sequence[Path], tile: int, output: Path | None
+    metric: lpips_tf.LPIPS,
+    reference: Path,
+    images: Sequence[Path],
+    tile: int,
+    output: Path | None,
+    srgb: bool,
 ) -> list[float]:
     """The distance of each picture from the reference; `output` gets the map of the last one."""
     found = []
-    with tiff.opened(reference) as in0:
+    with tiff.opened(reference, srgb) as in0:
         for path in images:
-            with tiff.opened(path) as in1, _advancing(path) as progress:
+            with tiff.opened(path, srgb) as in1, _advancing(path) as progress:
                 _check_size(reference, in0.shape, path, in1.shape)
                 if output is None:
                     found.append(tiling.tiled_distance(metric, in0, in1, tile, progress=progress))

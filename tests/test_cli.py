@@ -124,7 +124,7 @@ def test_all_pairs_embeds_and_decodes_each_image_once(run, folder, monkeypatch):
     monkeypatch.setattr(
         lpips_tf.LPIPS, "embed", lambda self, x: embedded.append(len(x)) or embed(self, x)
     )
-    monkeypatch.setattr(images, "load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr(images, "load", lambda path, srgb: loaded.append(path) or load(path))
     for option in ([], ["--mean"], ["--consecutive"]):
         embedded.clear(), loaded.clear()
         run("all-pairs", folder / "d0", *option)
@@ -135,11 +135,12 @@ def test_all_pairs_mean_is_the_mean_of_all_pairs(run, folder):
     _, every, _ = run("all-pairs", folder / "d0")
     code, out, _ = run("all-pairs", folder / "d0", "--mean", "-o", folder / "out.json")
     assert code == 0
-    mean = every.splitlines()[-1].split()[1]
-    assert out == f"mean: {mean} (15 pairs)\n"
+    assert out == every.splitlines(keepends=True)[-1]
+    _, mean, _, error, *_ = out.split()
     (row,) = json.loads((folder / "out.json").read_text())
     assert (row["images"], row["pairs"]) == (6, 15)
     assert row["mean"] == pytest.approx(float(mean), abs=1e-5)
+    assert row["standard_error"] == pytest.approx(float(error), abs=1e-5)
 
 
 def test_all_pairs_consecutive(run, folder, build, golden, monkeypatch):
@@ -232,7 +233,11 @@ def test_folders(run, folder):
     (folder / "empty").mkdir()
     (folder / "other").mkdir()
     Image.new("RGB", (64, 64)).save(folder / "other/z.png")
-    one_line(run("dirs", folder / "d0", folder / "empty"), 1, "at least 1 image", "empty with 0")
+    one_line(
+        run("dirs", folder / "d0", folder / "empty"), 1, "at least 1 image", "empty with 0 images"
+    )
+    (folder / "empty" / "deeper").mkdir()
+    one_line(run("index", folder / "empty", "-o", "a.h5"), 1, "0 images, and 1 subfolder, not")
     one_line(run("dirs", folder / "d0", folder / "other"), 1, "same name", "0.png", "z.png")
     one_line(run("dirs", folder / "d0", folder / "none"), 1, "none")
     one_line(run("all-pairs", folder / "other"), 1, "at least 2 images", "other with 1")

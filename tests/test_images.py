@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from lpips_tf import images
 
@@ -23,12 +23,23 @@ def save(path, array_or_image, **options):
     return path
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp", "ppm"])
-def test_rgb(tmp_path, suffix):
-    options = {"lossless": True} if suffix == "webp" else {}
-    loaded = images.load(save(tmp_path / f"a.{suffix}", RGB, **options))
+LOSSLESS = {".webp": {"lossless": True}, ".jp2": {"irreversible": False}}
+LOSSY = (".jpg", ".jpeg", ".jfif", ".avif")
+
+
+@pytest.mark.parametrize("suffix", sorted(images.SUFFIXES))
+def test_every_listed_format_is_read(tmp_path, suffix):
+    grey = suffix in (".pgm", ".pbm", ".gif")
+    picture = GREY > 127 if suffix == ".pbm" else GREY if grey else RGB
+    if suffix in LOSSY:  # smooth
+        picture = np.broadcast_to(np.linspace(0, 255, 30)[:, None], (20, 30, 3)).astype("uint8")
+    path = save(tmp_path / f"a{suffix}", picture, **LOSSLESS.get(suffix, {}))
+    loaded = images.load(path)
     assert loaded.dtype == np.uint8
-    np.testing.assert_array_equal(loaded, RGB)
+    assert images.size(path) == loaded.shape[:2] == (20, 30)
+    expected = np.asarray(Image.fromarray(picture).convert("RGB"), int)
+    np.testing.assert_allclose(loaded, expected, atol=12 if suffix in LOSSY else 0)
+    assert images.list_folder(tmp_path) == [path.name]
 
 
 def test_grey(tmp_path):
@@ -108,7 +119,115 @@ def test_first_frame(tmp_path):
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     path = tmp_path / "a.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    np.testing.assert_array_equal(images.load(path)[..., 0], GREY)
+    with pytest.warns(UserWarning, match=r"a\.gif has 2 frames; only the first is read"):
+        loaded = images.load(path)
+    np.testing.assert_array_equal(loaded[..., 0], GREY)
+
+
+# Colour profiles
+
+
+def profile(primaries, gamma=None):
+    """An ICC profile of RGB with these chromaticities of red, green and blue, and D65 white; the
+    curve is that of sRGB, or a power.
+    """
+    xyz = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    white = np.array([0.3127 / 0.3290, 1, 0.3583 / 0.3290])
+    matrix = xyz * np.linalg.solve(xyz, white)
+    bradford = np.array(
+        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+    )
+    d50 = np.array([0.9642, 1, 0.8249])
+    cones = (bradford @ d50) / (bradford @ white)
+    adapted = np.linalg.inv(bradford) @ np.diag(cones) @ bradford @ matrix
+
+    def fixed(number):
+        return struct.pack(">i", round(number * 65536))
+
+    curve = b"para" + bytes(4) + struct.pack(">HH", 0 if gamma else 3, 0)
+    for number in (gamma,) if gamma else (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045):
+        curve += fixed(number)
+    text = "Wide".encode("utf-16-be")
+    description = b"mluc" + bytes(4) + struct.pack(">II", 1, 12) + b"enUS"
+    tags = {b"desc": description + struct.pack(">II", len(text), 28) + text}
+    tags |= {b"wtpt": b"XYZ " + bytes(4) + b"".join(map(fixed, d50))}
+    for i, name in enumerate("rgb"):
+        tags[f"{name}XYZ".encode()] = b"XYZ " + bytes(4) + b"".join(map(fixed, adapted[:, i]))
+        tags[f"{name}TRC".encode()] = curve
+    table, body = struct.pack(">I", len(tags)), b""
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", 128 + 4 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    header = bytearray(128)
+    header[:4] = struct.pack(">I", 128 + len(table) + len(body))
+    header[8:24] = b"\x04\0\0\0mntrRGB XYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = b"".join(map(fixed, d50))
+    return bytes(header) + table + body
+
+
+SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+P3 = profile(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)))
+PILLOWS_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ADOBE = profile(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), gamma=563 / 256)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_colour_profiles_are_told_and_converted_on_demand(tmp_path, suffix):
+    """Colours of sRGB, written as the numbers that they have in Display P3."""
+    rng = np.random.default_rng(3)
+    expected = rng.integers(40, 256, (9, 11, 3)) / 255  # the darkest lose digits in 8 bits
+
+    def linear(v):
+        return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+    def encoded(v):
+        return np.where(v <= 0.0031308, v * 12.92, 1.055 * v.clip(0) ** (1 / 2.4) - 0.055)
+
+    to_p3 = np.array(  # CSS Color 4, linear sRGB to XYZ and from there to Display P3
+        [[0.8224621, 0.1775380, 0], [0.0331942, 0.9668058, 0], [0.0170827, 0.0723974, 0.9105199]]
+    )
+    numbers = np.round(255 * encoded(linear(expected) @ to_p3.T)).astype("uint8")
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = save(tmp_path / f"a.{suffix}", numbers, icc_profile=P3, **options)
+    with pytest.warns(UserWarning, match="colour profile Wide are read as if they were sRGB"):
+        np.testing.assert_array_equal(images.load(path), numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converted = images.load(path, srgb=True)
+    assert np.abs(converted - 255 * expected).max() < 4
+    assert np.abs(numbers - 255 * expected).max() > 20
+
+
+def test_colour_profiles_of_grey_and_of_transparent_images(tmp_path):
+    alpha = save(tmp_path / "a.png", np.dstack([RGB, GREY]), icc_profile=ADOBE)
+    grey = save(tmp_path / "b.png", GREY, icc_profile=ADOBE)
+    cmyk = save(tmp_path / "c.tiff", Image.fromarray(RGB).convert("CMYK"), icc_profile=ADOBE)
+    plain = save(tmp_path / "d.png", RGB, icc_profile=ADOBE)
+    with pytest.warns(UserWarning, match="laid over white"):
+        laid = images.load(alpha, srgb=True)
+    opaque = images.load(plain, srgb=True)
+    share = GREY[..., None] / 255
+    np.testing.assert_allclose(laid, share * opaque + (1 - share) * 255, atol=1)
+    assert np.ptp(images.load(grey, srgb=True), axis=2).max() <= 1  # grey stays grey
+    np.testing.assert_allclose(images.load(cmyk, srgb=True), opaque, atol=2)
+
+
+@pytest.mark.parametrize("content", [profile(SRGB_PRIMARIES), PILLOWS_SRGB])
+def test_srgb_profiles_need_no_conversion(tmp_path, content):
+    path = save(tmp_path / "a.png", RGB, icc_profile=content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for srgb in (False, True):
+            np.testing.assert_array_equal(images.load(path, srgb), RGB)
+
+
+@pytest.mark.parametrize("content", [b"no profile", P3[:200]])
+def test_damaged_colour_profiles(tmp_path, content):
+    path = save(tmp_path / "a.png", RGB, icc_profile=content)
+    np.testing.assert_array_equal(images.load(path), RGB)
+    with pytest.raises(OSError, match=r"Cannot read the image .*a\.png: its colour profile is"):
+        images.load(path, srgb=True)
 
 
 # Bad files
@@ -146,12 +265,33 @@ def test_truncated(tmp_path, suffix):
             images.load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no image\n" * 50])
-def test_no_image(tmp_path, content):
+def tiff_of_32_bits(order):
+    """The start of a TIFF file with three channels of 32 bits, which Pillow does not read."""
+    entries = ((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 3, 100), (262, 3, 1, 2), (277, 3, 1, 3))
+    content = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HIH", 42, 8, len(entries))
+    for tag, kind, count, value in entries:
+        value = struct.pack(order + ("I" if count > 1 else "H"), value)
+        content += struct.pack(order + "HHI", tag, kind, count) + value.ljust(4, b"\0")
+    return content.ljust(100, b"\0") + struct.pack(order + "HHH", 32, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"this is no image\n" * 50, "it is no image of a known format"),
+        (b"II nor is this", "it is no image of a known format"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC.* not supported. Convert it"),
+        (tiff_of_32_bits("<"), "TIFF of 32 bits a channel is not supported"),
+        (tiff_of_32_bits(">"), "TIFF of 32 bits a channel is not supported"),
+    ],
+)
+def test_no_image(tmp_path, content, reason):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    for read in (images.load, images.size):
-        with pytest.raises(OSError, match=r"a\.png: it is no image of a known format"):
+    reads = (images.load, images.size, lambda path: images.decode(path.read_bytes(), str(path)))
+    for read in reads:
+        with pytest.raises(OSError, match=rf"a\.png: {reason}"):
             read(path)
 
 
@@ -170,10 +310,12 @@ def test_images_of_more_than_16_bits(tmp_path, mode):
 
 
 def test_list_folder(tmp_path):
-    for name in ("b.PNG", "a.jpg", ".hidden.png", "notes.txt", "c.webp"):
+    others = ("notes.txt", "index.h5", "map.pdf", "map.svg", "plot.eps", "video.mpg", ".hidden.png")
+    for name in ("b.PNG", "a.jpg", "c.webp", *others):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert images.list_folder(tmp_path) == ["a.jpg", "b.PNG", "c.webp"]
+    (tmp_path / "gone.png").symlink_to("nowhere.png")  # reading it says so
+    assert images.list_folder(tmp_path) == ["a.jpg", "b.PNG", "c.webp", "gone.png"]
     with pytest.raises(FileNotFoundError, match="Expected a folder of images"):
         images.list_folder(tmp_path / "none")
     with pytest.raises(NotADirectoryError, match="Received a file"):

@@ -15,6 +15,7 @@ from PIL import Image
 import lpips_tf
 from lpips_tf.neighbors import Index, Sketch, groups
 from lpips_tf_cli import main, sheets
+from lpips_tf_cli.image_files import ImageFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of Keras
 
@@ -248,7 +249,7 @@ def test_a_full_disk(run_program, folder):
 def test_sheets_say_what_is_left_out(tmp_path, count):
     Image.new("RGB", (300, 40), "red").save(tmp_path / "a name of more than 24 letters.png")
     row = ["a name of more than 24 letters.png"] * (sheets.MOST_IN_A_ROW + 3)
-    sheets.draw(tmp_path / "sheet.webp", tmp_path, [row] * count)
+    sheets.draw(tmp_path / "sheet.webp", tmp_path, [row] * count, ImageFiles())
     sheet = np.asarray(Image.open(tmp_path / "sheet.webp"))
     assert (sheet[-28:, :160].min() < 50) == (count in (0, sheets.MOST_ROWS + 5))
     if count:

@@ -1,0 +1,57 @@
+"""Standard errors of mean distances whose pairs share images, and so are not independent.
+
+The images count as independent draws, as they do for a generator's samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def of_all_pairs(distances: np.ndarray) -> float:
+    """The standard error of the mean over all pairs of distinct images: the jackknife that leaves
+    out one image at a time (Arvesen 1969, "Jackknifing U-statistics").
+
+    Args:
+        distances: (N, N), symmetric with a diagonal of 0, as `distance_matrix` gives.
+
+    Returns:
+        The error; NaN for fewer than three images, and where a distance is NaN.
+    """
+    count = len(distances)
+    if count < 3:
+        return float("nan")
+    of_image = distances.sum(axis=1, dtype=np.float64)
+    pairs = (count - 1) * (count - 2) / 2  # that are left without an image
+    return jackknife((of_image.sum() / 2 - of_image) / pairs)
+
+
+def of_consecutive_pairs(distances: Sequence[float], starts: Sequence[int]) -> float:
+    """The standard error of the mean distance of each image from the next. Neighbouring pairs share
+    an image, so their covariance counts too: √((γ₀ + 2 γ₁) / n).
+
+    Args:
+        distances: n numbers.
+        starts: the index of the first image of each pair; where one is skipped, pairs share none.
+
+    Returns:
+        The error; NaN for fewer than two pairs, and where a distance is NaN.
+    """
+    count = len(distances)
+    if count < 2:
+        return float("nan")
+    deviations = np.asarray(distances, np.float64) - np.mean(distances, dtype=np.float64)
+    shared = np.diff(starts) == 1
+    variance = deviations @ deviations / (count - 1)
+    covariance = (deviations[1:] * deviations[:-1])[shared].sum() / (count - 1)
+    # Of independent images it is never negative: it is the variance that their image explains.
+    return float(np.sqrt((variance + 2 * np.maximum(covariance, 0)) / count))
+
+
+def jackknife(left_out: np.ndarray) -> float:
+    """The standard error of a statistic from its values when each part in turn is left out."""
+    count = len(left_out)
+    deviations = left_out - left_out.mean()
+    return float(np.sqrt((count - 1) / count * (deviations @ deviations)))
