@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from test_images import ADOBE
 
-import lpips_tf
 from lpips_tf import images, tiff, tiling
 from lpips_tf_cli import main as command
 
