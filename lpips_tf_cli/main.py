@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
 from lpips_tf_cli import compare, evaluate, export, neighbors, optimize, program, score, train
@@ -10,6 +13,7 @@ from lpips_tf_cli.variadic import VariadicCommand
 app = typer.Typer(
     help="LPIPS, the perceptual distance between images: 0 for equal ones, higher for others.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # joins the lines of docstrings
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -24,6 +28,22 @@ app.command("search")(neighbors.search)
 app.command("duplicates")(neighbors.duplicates)
 app.command("score", context_settings=score.SETTINGS)(score.score)
 app.add_typer(export.app, name="export")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"lpips-tf {importlib.metadata.version('lpips-tf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True,
+                           help="Print the version and exit.")
+    ] = False,
+):  # fmt: skip
+    """Takes the options of the command itself."""
 
 
 def main() -> None:

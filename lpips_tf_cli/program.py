@@ -32,6 +32,8 @@ def run(app: typer.Typer, name: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # closed by the caller
             cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
+    if sys.stdout is None:
+        sys.stdout = _Closed()
     warned: set[str] = set()
 
     def show_warning(message, *_):
@@ -42,11 +44,11 @@ def run(app: typer.Typer, name: str) -> None:
     warnings.showwarning = show_warning
     try:
         code = app(standalone_mode=False, prog_name=name) or 0
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except typer.TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", name)
-        say(name, f"{_usage(error).rstrip('.')}. See {command} --help.")
+        if message := _usage(error).rstrip("."):  # none without arguments, when help is shown
+            say(name, f"{message}. See {command} --help.")
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -60,6 +62,13 @@ def run(app: typer.Typer, name: str) -> None:
         say(name, str(error) if expected else _unexpected(error))
         code = 1
     sys.exit(code)
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that the caller closed: what is printed there is an error."""
+
+    def write(self, text: str) -> int:
+        raise OSError("Cannot print: standard output is closed")
 
 
 def printable(name: object) -> str:

@@ -19,6 +19,7 @@ from conftest import SQUEEZENET, numbers
 from PIL import Image
 from test_images import bomb
 
+import lpips_tf
 from lpips_tf_cli import main as command
 from lpips_tf_cli import startup
 
@@ -116,7 +117,6 @@ def test_all_pairs(run, folder, build, golden):
 
 
 def test_all_pairs_embeds_and_decodes_each_image_once(run, folder, monkeypatch):
-    import lpips_tf
     from lpips_tf import images
 
     embedded, loaded = [], []
@@ -328,13 +328,22 @@ def test_program_from_any_folder(folder, golden):
 
 
 def test_help_does_not_wait_for_tensorflow(tmp_path):
-    for arguments in ([], ["pair"], ["dirs"], ["all-pairs"]):
+    calls = {("--version",): f"lpips-tf {lpips_tf.__version__}\n"}
+    calls |= {(*command, "--help"): "Usage" for command in ((), ("pair",), ("dirs",))}
+    for arguments, part in calls.items():
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "lpips_tf_cli", *arguments, "--help"],
+            [sys.executable, "-X", "importtime", "-m", "lpips_tf_cli", *arguments],
             capture_output=True, text=True, check=True, cwd=tmp_path,
         )  # fmt: skip
-        assert "Usage" in done.stdout
+        assert part in done.stdout
         assert "keras" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["export"]])
+def test_no_arguments_show_the_help(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, err) == (2, "")
+    assert "Usage: lpips-tf" in out
 
 
 def test_progress_bar_on_a_terminal(folder):
@@ -358,7 +367,8 @@ def test_closed_or_narrow_output(folder):
     closed = subprocess.run(
         ["sh", "-c", '"$0" "$@" >&-', *call], cwd=folder, capture_output=True, check=False
     )
-    assert (closed.returncode, closed.stderr) == (0, b"")
+    assert closed.returncode == 1
+    assert closed.stderr == b"lpips-tf: Cannot print: standard output is closed\n"
     ascii_only = subprocess.run(
         call, cwd=folder, capture_output=True, check=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
