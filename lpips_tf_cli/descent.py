@@ -95,12 +95,17 @@ def save_curve(path: Path, distances: list[float], name: str) -> None:
     """Plots the distance by step, in the format that the suffix names."""
     with quietly():  # at first use Matplotlib reports on its fonts
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel=name)
-    axes.set_yscale("log" if min(distances) > 0 else "linear")
-    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        set_formatter("{x:g}")
+    least, most = min(distances), max(distances)
+    if 0 < least < most / 10:  # narrower ranges have too few ticks in logarithmic steps
+        axes.set_yscale("log")
+        if least > most / 1e5:
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.yaxis.set_minor_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.margins(x=0)
     axes.plot(distances)
     axes.grid(which="both", alpha=0.3)

@@ -22,7 +22,6 @@ MOST_ERRORS = 20  # that are told
 BYTES = 50_000_000  # of all pictures of a page
 SIDES = ((500, 256), (MOST_PICTURED, 160))  # of pictures in pixels, by the number of rows
 AT_ONCE = 16  # rows whose pictures are made at a time
-NETWORKS = {"alex": "AlexNet", "vgg": "VGG16", "squeeze": "SqueezeNet"}
 
 
 class Example(NamedTuple):
@@ -34,9 +33,9 @@ class Example(NamedTuple):
 
 
 def described(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
-    """Which metric it was."""
-    heads = "calibrated" if metric.lpips else "none"
-    return [("network", NETWORKS[metric.net]), ("version", metric.version), ("heads", heads)]
+    """Which metric it was, in the words of `evaluate`'s options."""
+    model = "lpips" if metric.lpips else "baseline"
+    return [("model", model), ("net", metric.net), ("version", metric.version)]
 
 
 def figures(distances: Sequence[float]) -> list[tuple[str, str]]:

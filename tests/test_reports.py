@@ -79,7 +79,8 @@ def test_sums_up(report):
     assert figures["median"] == f"{np.median(values):.5f}"
     assert figures["95th percentile"] == f"{np.percentile(values, 95):.5f}"
     assert figures["mean ± standard error"].startswith(f"{np.mean(values):.5f} ± ")
-    assert (figures["network"], figures["version"]) == ("AlexNet", "0.1")
+    named = (figures["model"], figures["net"], figures["version"])
+    assert named == ("lpips", "alex", "0.1")  # as `evaluate --report` says it
     bars = re.findall(r"<title>(\S+) to (\S+): (\d+)</title>", page)
     for low, high, count in bars[1:-1]:
         assert int(count) == sum(float(low) <= value < float(high) for value in values)
