@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import gzip
 import http.client
+import os
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -127,7 +130,10 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
         OSError: the disk is full; or the archive is damaged, has no such folder, or has an entry
             that is neither file nor folder or would leave the folder: it is deleted then.
     """
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+    prefix = f".{folder.name}-"
+    for left in folder.parent.glob(f"{prefix}*"):  # of a process that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as temporary:
         task = bar.add_task(f"unpacking {archive.name}", total=archive.stat().st_size)
         try:
             with archive.open("rb") as file, gzip.open(file) as content:
@@ -156,8 +162,29 @@ def _files_and_folders(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
     return tarfile.data_filter(member, folder)
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes that download into a folder out, until this one ends.
+
+    Raises:
+        OSError: another one is at it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise OSError(f"Another process is downloading into {folder}. Wait for it") from error
+    finally:
+        os.close(descriptor)
+
+
 def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
-    """Brings what is missing of the tree in `folder`."""
+    """Brings what is missing of the tree in `folder`.
+
+    Raises:
+        OSError: as `download` and `unpack` do, or another process downloads into the folder.
+    """
     wanted = [row for row in ARCHIVES if not (val_only and row[2].endswith("train"))]
     for _, _, target in wanted:  # what is in the way shows before anything is fetched
         parent = (folder / target).parent
@@ -165,7 +192,7 @@ def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
             parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise type(error)(f"Cannot make the folder {parent}: {error.strerror}") from error
-    with _progress() as bar:
+    with _locked(folder), _progress() as bar:
         for archive, name, target in wanted:
             if (folder / target).exists():
                 print(f"{folder / target}: there already")

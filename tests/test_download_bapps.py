@@ -240,6 +240,37 @@ def test_goes_on_after_the_process_was_stopped(server, source, tmp_path, signum)
     assert contents(tmp_path / "2afc" / "val") == contents(source / "2afc" / "val")
 
 
+def test_two_at_once(server, source, tmp_path):
+    """The second ends at once, and leaves the first and its files alone."""
+    server.announced = 10**6  # the first waits for more
+    program = "import sys, download_bapps; download_bapps.download_bapps(*eval(sys.argv[1]))"
+    path = f"__import__('pathlib').Path({str(tmp_path)!r})"
+    command = [sys.executable, "-c", program, f"({path}, True, {server.url!r})"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as first:
+        part = tmp_path / "twoafc_val.tar.gz.part"
+        deadline = time.monotonic() + 20
+        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        before = part.read_bytes()
+        with pytest.raises(OSError, match=f"Another process is downloading into {tmp_path}"):
+            download_bapps.download_bapps(tmp_path, True, server.url)
+        assert part.read_bytes() == before
+        first.kill()
+    server.announced = None
+    download_bapps.download_bapps(tmp_path, True, server.url)
+    assert contents(tmp_path / "jnd") == contents(source / "jnd")
+
+
+def test_what_a_killed_process_unpacked_is_removed(server, source, tmp_path):
+    left = tmp_path / "2afc" / ".val-a1b2c3" / "val"
+    left.mkdir(parents=True)
+    (left / "000000.png").write_bytes(b"half")
+    download_bapps.download_bapps(tmp_path, False, server.url)
+    assert contents(tmp_path) == contents(source)
+    assert {path.name for path in (tmp_path / "2afc").iterdir()} == {"train", "val"}
+
+
 def test_an_error_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     done = subprocess.run(

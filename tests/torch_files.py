@@ -8,7 +8,13 @@ import numpy as np
 from weights_conversion.checkpoints import BACKBONE_LAYERS, HEAD_CHANNELS
 
 rng = np.random.default_rng(0)
-STORAGES = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage", "i8": "LongStorage"}
+STORAGES = {
+    "f4": "FloatStorage",
+    "f8": "DoubleStorage",
+    "f2": "HalfStorage",
+    "i8": "LongStorage",
+    "u2": "BFloat16Storage",
+}  # the upper halves of float32 numbers
 
 
 def _global(module, name):

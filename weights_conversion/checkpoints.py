@@ -73,11 +73,11 @@ def read_backbone(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
                 for part in ("kernel", "bias")
             }
     # torchvision calls them `features.3.weight`, an lpips training checkpoint `net.slice2.3.weight`
-    tensors = {
-        re.sub(r"^(features|net\.slice\d+)\.", "", key): value
-        for key, value in checkpoint.items()
-        if re.match(r"(features|net\.slice\d+)\.", key)
-    }
+    tensors: dict[str, Any] = {}
+    for key, value in checkpoint.items():
+        if match := re.match(r"(?:features|net\.slice\d+)\.(.*)", key):
+            _check_once(path, key, match[1], tensors)
+            tensors[match[1]] = value
     found = {key.removesuffix(".weight") for key in tensors if key.endswith(".weight")}
     for network, layers in BACKBONE_LAYERS.items():
         if found == set(layers):
@@ -110,8 +110,10 @@ def read_heads(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
         if match := re.fullmatch(
             r"lin(\d+)\.model\.\d+\.weight", key
         ):  # model.0 where trained without dropout
+            _check_once(path, key, int(match[1]), heads)
             heads[int(match[1])] = _float32(checkpoint[key]).ravel()
         elif match := re.fullmatch(r"NetLinLayer_(\d+)", key):
+            _check_once(path, key, int(match[1]), heads)
             heads[int(match[1])] = _float32(
                 _jax_leaf(path, checkpoint, key, "Conv_0")["kernel"]
             ).ravel()
@@ -150,12 +152,26 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"Refused to read {path}: {error}") from error
     except Exception as error:  # whatever a damaged pickle makes the unpickler raise
         raise OSError(f"Cannot read {path}, it is damaged or no checkpoint: {error}") from error
+    return _unwrapped(path, checkpoint)
+
+
+def _unwrapped(path: Path, checkpoint: Any) -> dict[str, Any]:
+    """The tensors by name, also of a training checkpoint that has them under `state_dict`, and
+    without the `module.` that PyTorch's `DataParallel` puts before each name.
+    """
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), dict):
+        checkpoint = checkpoint["state_dict"]
     if not isinstance(checkpoint, dict) or not all(isinstance(key, str) for key in checkpoint):
-        raise ValueError(f"Expected a checkpoint with a dict of tensors. Received: {path}")
+        raise ValueError(
+            "Expected a checkpoint with a dict of tensors. "
+            f"Received: {path} with a {type(checkpoint).__name__}"
+        )
+    if checkpoint and all(key.startswith("module.") for key in checkpoint):
+        checkpoint = {key.removeprefix("module."): value for key, value in checkpoint.items()}
     return checkpoint
 
 
-def _load_old_torch(path: Path) -> dict[str, Any]:
+def _load_old_torch(path: Path) -> Any:
     try:
         import torch
     except ImportError as error:
@@ -166,13 +182,25 @@ def _load_old_torch(path: Path) -> dict[str, Any]:
         ) from error
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # PyTorch's advice is to load the file unsafely
-        reason = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
-        raise unpickling.RefusedError(reason) from error
-    return {
-        key: value.numpy() if isinstance(value, torch.Tensor) else value
-        for key, value in checkpoint.items()
-    }
+    except Exception as error:
+        # PyTorch's own words are not repeated: they advise to load the file unsafely.
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked or isinstance(error, pickle.UnpicklingError):
+            name = asked[1] if asked else "something else"
+            raise unpickling.RefusedError(unpickling.asks_for(name)) from error
+        raise pickle.UnpicklingError("PyTorch cannot read it") from error
+    return _as_arrays(checkpoint)
+
+
+def _as_arrays(item: Any) -> Any:
+    """PyTorch's tensors as arrays, also in dicts; NumPy has no bfloat16, float32 holds it."""
+    import torch
+
+    if isinstance(item, dict):
+        return {key: _as_arrays(value) for key, value in item.items()}
+    if isinstance(item, torch.Tensor):
+        return (item.float() if item.dtype == torch.bfloat16 else item).numpy()
+    return item
 
 
 def _convolution(path, tensors, key):
@@ -184,6 +212,14 @@ def _convolution(path, tensors, key):
         )
     yield "kernel", np.ascontiguousarray(_float32(weight).transpose(2, 3, 1, 0))
     yield "bias", _float32(bias)
+
+
+def _check_once(path, key: str, place: str | int, found: dict) -> None:
+    """Refuses two tensors for one place, of which one would be taken silently."""
+    if place in found:
+        raise ValueError(
+            f"Expected one tensor for each layer. Received: {path} with {key} and another"
+        )
 
 
 def _jax_leaf(path, tree, *keys):

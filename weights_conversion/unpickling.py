@@ -30,10 +30,15 @@ _STORAGE_TYPES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+_BFLOAT16 = "bfloat16"  # NumPy has no such numbers; float32 begins with the same 16 bits
 
 
 class RefusedError(ValueError):
     """A pickle asks for what no checkpoint of arrays needs."""
+
+
+def asks_for(name: str) -> str:
+    return f"it asks for {name}, and only tensors, arrays and dicts are read"
 
 
 class _Unpickler(pickle.Unpickler):
@@ -50,9 +55,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise RefusedError(
-                f"it asks for {module}.{name}, and only tensors, arrays and dicts are read"
-            ) from None
+            raise RefusedError(asks_for(f"{module}.{name}")) from None
 
     def persistent_load(self, pid: Any) -> Any:
         if self._load_storage is None:
@@ -81,10 +84,12 @@ def load_torch_zip(path: Path) -> dict[str, Any]:
 
         def load_storage(pid):
             tag, dtype, key, _, count = pid
-            if tag != "storage" or not isinstance(dtype, np.dtype):
+            stored = np.dtype("u2") if dtype == _BFLOAT16 else dtype
+            if tag != "storage" or not isinstance(stored, np.dtype):
                 raise pickle.UnpicklingError(f"it has data of an unknown kind, {tag!r}")
-            data = _read_member(archive, f"{prefix}data/{key}", count * dtype.itemsize)
-            return np.frombuffer(data, dtype.newbyteorder(">" if big_endian else "<"))
+            data = _read_member(archive, f"{prefix}data/{key}", count * stored.itemsize)
+            array = np.frombuffer(data, stored.newbyteorder(">" if big_endian else "<"))
+            return (array.astype("u4") << 16).view("f4") if dtype == _BFLOAT16 else array
 
         allowed: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): collections.OrderedDict,
@@ -92,6 +97,7 @@ def load_torch_zip(path: Path) -> dict[str, Any]:
             ("torch._utils", "_rebuild_parameter"): lambda tensor, requires_grad, hooks: tensor,
         }
         allowed |= {("torch", name): dtype for name, dtype in _STORAGE_TYPES.items()}
+        allowed["torch", "BFloat16Storage"] = _BFLOAT16
         return _Unpickler(_read_member(archive, names[0], None), allowed, load_storage).load()
 
 

@@ -1,5 +1,7 @@
 """PyTorch checkpoints become arrays, and nothing in them is run."""
 
+import functools
+import os
 import pickle
 import sys
 import zipfile
@@ -231,6 +233,79 @@ def test_old_format_without_pytorch_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"PyTorch before 1\.6.*pip install torch"):
         read_backbone(path)
+
+
+def widened(tensors):
+    """Numbers as bfloat16, and what they are in float32."""
+    halves = {key: (array.view("u4") >> 16).astype("u2") for key, array in tensors.items()}
+    return halves, {key: (half.astype("u4") << 16).view("f4") for key, half in halves.items()}
+
+
+def test_bfloat16_is_widened(tmp_path):
+    halves, expected = widened(head_tensors("alex"))
+    _, arrays = read_heads(torch_files.save(tmp_path / "heads.pth", halves))
+    for array, tensor in zip(arrays.values(), expected.values(), strict=True):
+        np.testing.assert_array_equal(array, tensor.ravel())
+
+
+def test_prefixes_of_data_parallel(tmp_path):
+    tensors = head_tensors("alex")
+    wrapped = {f"module.{key}": tensor for key, tensor in tensors.items()}
+    _, arrays = read_heads(torch_files.save(tmp_path / "heads.pth", wrapped))
+    for array, tensor in zip(arrays.values(), tensors.values(), strict=True):
+        np.testing.assert_array_equal(array, tensor.ravel())
+
+
+@pytest.mark.parametrize(
+    ("read", "tensors"),
+    [
+        (read_heads, head_tensors("alex") | head_tensors("alex", "lin{}.model.0.weight")),
+        (read_backbone, backbone_tensors("vgg") | backbone_tensors("vgg", "net.slice1.")),
+    ],
+)
+def test_two_tensors_for_one_layer(tmp_path, read, tensors):
+    with pytest.raises(ValueError, match=r"one tensor for each layer\. Received: .*\.0\.w"):
+        read(torch_files.save(tmp_path / "two.pth", tensors))
+
+
+@pytest.mark.parametrize("zip_format", [True, False])
+def test_what_training_scripts_save(tmp_path, zip_format):
+    torch = pytest.importorskip("torch")
+    tensors = {key: torch.tensor(array) for key, array in head_tensors("alex").items()}
+    path = tmp_path / "checkpoint.pth"
+    saved = {"epoch": 3, "state_dict": {f"module.{k}": t.bfloat16() for k, t in tensors.items()}}
+    torch.save(saved, path, _use_new_zipfile_serialization=zip_format)
+    _, arrays = read_heads(path)
+    for array, tensor in zip(arrays.values(), tensors.values(), strict=True):
+        np.testing.assert_array_equal(array, tensor.bfloat16().float().numpy().ravel())
+    torch.save(list(tensors.values()), path, _use_new_zipfile_serialization=zip_format)
+    with pytest.raises(ValueError, match=r"dict of tensors\. Received: .*with a list"):
+        read_heads(path)
+
+
+class Hostile:
+    def __init__(self, function, *arguments):
+        self._call = function, arguments
+
+    def __reduce__(self):
+        return self._call
+
+
+@pytest.mark.parametrize("call", [(os.system, "true"), (functools.partial, print)])
+def test_a_hostile_file_of_the_old_format(tmp_path, call):
+    """Named as in the zip format, and without PyTorch's advice to load it unsafely."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "old.pth"
+    torch.save({"weight": Hostile(*call)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(
+        ValueError, match=r"Refused to read .*it asks for \S+\.(system|partial), and"
+    ) as told:
+        read_heads(path)
+    assert "weights_only" not in str(told.value)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises((OSError, ValueError)) as told:
+        read_heads(path)
+    assert "weights_only" not in str(told.value)
 
 
 def test_what_pytorch_saves(tmp_path):
