@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from lpips_tf import scores
 from lpips_tf.baselines import Baseline
+from lpips_tf.inputs import check_count, shown
 from lpips_tf.metric import LPIPS
 
 Columns = dict[str, np.ndarray]
@@ -49,9 +50,15 @@ def batch_distances(
         raise ValueError(
             f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"
         )
-    spec = dataset.element_spec
-    if not isinstance(spec, dict) or not ({"ref", "judge"} <= set(spec) or "same" in spec):
-        raise ValueError(f"Expected examples of bapps/2afc or bapps/jnd. Received: {spec}")
+    if not callable(metric):
+        raise ValueError(f"Expected a function of two batches. Received: {shown(metric)}")
+    spec = getattr(dataset, "element_spec", None)
+    kinds = ({"id", "ref", "p0", "p1", "judge"}, {"id", "p0", "p1", "same"})
+    if not isinstance(spec, dict) or not any(kind <= set(spec) for kind in kinds):
+        received = sorted(spec) if isinstance(spec, dict) else spec or shown(dataset)
+        raise ValueError(
+            f"Expected a tf.data.Dataset of bapps/2afc or bapps/jnd. Received: {received}"
+        )
     images = [name for name in ("ref", "p0", "p1") if name in spec]
     answer = "judge" if "ref" in images else "same"
     names = ("d0", "d1") if "ref" in images else ("distance",)
@@ -70,8 +77,7 @@ def batch_distances(
 
 def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Batches of a data set for one pass."""
-    if batch_size < 1:
-        raise ValueError(f"Expected batch_size to be at least 1. Received: {batch_size}")
+    check_count("batch_size", batch_size)
     count = int(dataset.cardinality())
     if count > 0:  # known; tf.data makes room for whole batches
         batch_size = min(batch_size, count)

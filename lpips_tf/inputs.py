@@ -122,7 +122,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 def check_share(name: str, value: Any) -> None:
     """Raises ValueError for what is no number from 0 up to, and without, 1."""
-    if not _is_number(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"Expected {name} in [0, 1). Received: {name}={shown(value)}")
 
 
@@ -154,7 +154,7 @@ def checked_policy(dtype: Any) -> keras.DTypePolicy:
 def checked_range(value_range: Any) -> Range:
     """(lowest, highest) as floats; raises ValueError where they span nothing that float32 holds."""
     numbers = list(value_range) if isinstance(value_range, (tuple, list, np.ndarray)) else []
-    if len(numbers) == 2 and all(map(_is_number, numbers)):
+    if len(numbers) == 2 and all(map(is_number, numbers)):
         low, high = map(float, numbers)
         with np.errstate(over="ignore"):
             span = np.float32(high) - np.float32(low)
@@ -166,7 +166,8 @@ def checked_range(value_range: Any) -> Range:
     )
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number, other than True and False."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 

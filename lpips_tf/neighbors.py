@@ -24,7 +24,8 @@ import numpy as np
 from keras import ops
 
 from lpips_tf.files import hdf5_written_whole
-from lpips_tf.metric import LPIPS
+from lpips_tf.inputs import check_count, is_number, shown
+from lpips_tf.metric import LPIPS, check_metric
 
 FORMAT = "lpips_tf index 1"
 SLACK = 1.5  # shortened embeddings are rarely a tenth nearer or farther than long ones
@@ -101,15 +102,25 @@ class Index:
                 or a factory that FAISS refuses, or has too few pictures for.
             OSError: for a factory other than "Flat", the temporary folder is full.
         """
+        check_metric(metric)
         if metric.spatial:
             raise ValueError("Expected a metric that gives numbers. Received: spatial=True")
+        check_count("dimensions", dimensions)
+        check_count("seed", seed, least=0)
+        if not isinstance(factory, str):
+            raise ValueError(f"Expected factory in FAISS' words. Received: {shown(factory)}")
         pictures = np.asarray(pictures)
         if pictures.ndim != 4 or pictures.dtype != np.uint8 or not len(pictures):
             raise ValueError(
                 "Expected pictures of shape (N, H, W, 3) and dtype uint8. "
                 f"Received: shape={pictures.shape}, dtype={pictures.dtype}"
             )
-        names = [str(i) for i in range(len(pictures))] if names is None else list(names)
+        names = [str(i) for i in range(len(pictures))] if names is None else names
+        if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+            raise ValueError(f"Expected a sequence of names. Received: {shown(names)}")
+        names = list(names)
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(f"Expected names as strings. Received: {shown(names[0])}")
         if len(names) != len(pictures) or len(set(names)) < len(names):
             raise ValueError(
                 f"Expected a name of its own for each of {len(pictures)} pictures. "
@@ -135,8 +146,8 @@ class Index:
                 not finite.
         """
         queries = self._checked(queries)
-        if k < 1:
-            raise ValueError(f"Expected k of at least 1. Received: k={k}")
+        check_count("k", k)
+        check_count("candidates", candidates)
         k = min(k, len(self.names))
         candidates = min(max(k, candidates), len(self.names))
         found = [
@@ -157,8 +168,8 @@ class Index:
         Raises:
             ValueError: a threshold below 0 or NaN, or a kind of index that FAISS cannot search so.
         """
-        if not threshold >= 0:
-            raise ValueError(f"Expected a threshold of at least 0. Received: {threshold}")
+        if not is_number(threshold) or not threshold >= 0:
+            raise ValueError(f"Expected a threshold of at least 0. Received: {shown(threshold)}")
         for start in range(0, len(self.names), BATCH):
             embeddings = _embed(self.metric, self.pictures[start : start + BATCH])
             limits, found = self._within(self.sketch(embeddings), SLACK * threshold + ROUNDING)

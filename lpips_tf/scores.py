@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from lpips_tf.backend import accurate_dtype, replica
+from lpips_tf.inputs import shown
 
 
 def two_afc_score(d0, d1, judge) -> float:
@@ -143,7 +146,7 @@ class JND(keras.metrics.Metric):
 
 def _checked(**arrays) -> list[np.ndarray]:
     """The arrays as vectors of float64; all but the last hold distances, the last judgements."""
-    vectors = {name: np.asarray(array, np.float64).ravel() for name, array in arrays.items()}
+    vectors = {name: _vector(name, array) for name, array in arrays.items()}
     lengths = {name: len(vector) for name, vector in vectors.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         raise ValueError(
@@ -158,6 +161,13 @@ def _checked(**arrays) -> list[np.ndarray]:
             )
     check_judgements(judged, judgements)
     return list(vectors.values())
+
+
+def _vector(name: str, array: Any) -> np.ndarray:
+    try:
+        return np.asarray(ops.convert_to_numpy(array), np.float64).ravel()
+    except (TypeError, ValueError) as error:  # strings, None, lists of several lengths
+        raise ValueError(f"Expected {name} as numbers (N,). Received: {shown(array)}") from error
 
 
 def check_judgements(name: str, judgements) -> None:

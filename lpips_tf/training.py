@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from lpips_tf.hosts import FitsOnHosts
 from lpips_tf.inputs import check_choice
-from lpips_tf.metric import LPIPS
+from lpips_tf.metric import LPIPS, check_metric
 from lpips_tf.scores import TwoAFC, check_judgements, judgements_or_nan
 
 MODES = ("heads", "tune", "scratch")
@@ -50,6 +50,7 @@ class RankingModel(FitsOnHosts):
     """
 
     def __init__(self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs):
+        check_metric(metric)
         check_choice("mode", mode, MODES)
         if not metric.lpips or metric.spatial:
             raise ValueError(

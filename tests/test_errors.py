@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 import lpips_tf
-from lpips_tf import baselines, export, feature_cache
+from lpips_tf import baselines, evaluation, export, feature_cache, images, neighbors, scores
 from lpips_tf.baselines import L2
+from lpips_tf.training import RankingModel
 
 X = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
 U = np.zeros((4, 32, 32, 3), "uint8")
@@ -73,8 +74,8 @@ def test_images(build, images):
 
 
 def test_sequences_of_images_are_batches(build):
-    for images in (list(X), tuple(map(tf.constant, X))):
-        np.testing.assert_array_equal(build()(images, X[::-1]), build()(X, X[::-1]))
+    for batch in (list(X), tuple(map(tf.constant, X))):
+        np.testing.assert_array_equal(build()(batch, X[::-1]), build()(X, X[::-1]))
 
 
 def test_graphs_of_tensorflow_1(build):
@@ -84,6 +85,15 @@ def test_graphs_of_tensorflow_1(build):
 
 METRIC = lpips_tf.LPIPS()
 TRIPLETS = tf.data.Dataset.from_tensor_slices((U, U, U))
+JUDGED = tf.data.Dataset.from_tensors(
+    {"id": "0", "ref": U[0], "p0": U[1], "p1": U[2], "judge": np.float32(1)}
+)
+
+
+def without(dataset, name):
+    return dataset.map(lambda row: {key: row[key] for key in row if key != name})
+
+
 CALLS = {
     "a third batch": lambda: METRIC(X, X, X),
     "weights as third": lambda: METRIC(X, X, np.ones(4)),
@@ -113,6 +123,37 @@ CALLS = {
     "half a number": lambda: export.export_saved_model(METRIC, "served", number=1.5),
     "tuples to cache": lambda: list(feature_cache.write("a.npy", METRIC, TRIPLETS)),
     "arrays to cache": lambda: list(feature_cache.write("a.npy", METRIC, U)),
+    "no picture file": lambda: images.load(None),
+    "a picture file by number": lambda: images.size(3),
+    "a file's content in words": lambda: images.decode("picture.png", "picture.png"),
+    "no folder": lambda: images.list_folder(None),
+    "training a name": lambda: RankingModel("alex"),
+    "training nothing": lambda: RankingModel(None),
+    "training a baseline": lambda: RankingModel(L2()),
+    "an index by a name": lambda: neighbors.Index.build("alex", U),
+    "an index of pictures by name": lambda: neighbors.Index.build(METRIC, ["a.png"]),
+    "an index without factory": lambda: neighbors.Index.build(METRIC, U, factory=None),
+    "an index of no dimensions": lambda: neighbors.Index.build(METRIC, U, dimensions=0),
+    "an index of half dimensions": lambda: neighbors.Index.build(METRIC, U, dimensions=1.5),
+    "an index of half a seed": lambda: neighbors.Index.build(METRIC, U, seed=0.5),
+    "names in one string": lambda: neighbors.Index.build(METRIC, U, names="abcd"),
+    "names by number": lambda: neighbors.Index.build(METRIC, U, names=[1, 2, 3, 4]),
+    "half a neighbour": lambda: neighbors.Index.build(METRIC, U).search(U[:1], k=1.5),
+    "no number of neighbours": lambda: neighbors.Index.build(METRIC, U).search(U[:1], k=None),
+    "half a candidate": lambda: neighbors.Index.build(METRIC, U).search(U[:1], candidates=1.5),
+    "queries by name": lambda: neighbors.Index.build(METRIC, U).search("a.png"),
+    "a threshold in words": lambda: list(neighbors.Index.build(METRIC, U).pairs("a")),
+    "no threshold": lambda: list(neighbors.Index.build(METRIC, U).pairs(None)),
+    "distances by a name": lambda: evaluation.distances("alex", JUDGED),
+    "distances of arrays": lambda: evaluation.distances(METRIC, U),
+    "distances of triplets alone": lambda: evaluation.distances(METRIC, TRIPLETS),
+    "distances without ids": lambda: evaluation.distances(METRIC, without(JUDGED, "id")),
+    "distances without p1": lambda: evaluation.distances(METRIC, without(JUDGED, "p1")),
+    "distances of half batches": lambda: evaluation.distances(METRIC, JUDGED, 1.5),
+    "distances of batches in words": lambda: evaluation.distances(METRIC, JUDGED, "a"),
+    "scores of words": lambda: scores.two_afc_score(["a"], [1.0], [1.0]),
+    "scores of several lengths": lambda: scores.two_afc_score([[1.0], [1.0, 2.0]], [1.0], [1.0]),
+    "scores of nothing": lambda: scores.jnd_score(None, [1.0]),
     "differences from nothing": lambda: feature_cache.averaged_differences(METRIC, U),
 }
 
