@@ -304,6 +304,15 @@ def is_traced(tensor: Any) -> bool:
     return isinstance(tensor, torch.Tensor) and tensor.is_meta
 
 
+def zero_padded(images: Any, pad: int) -> Any:
+    """Images (N, H, W, C) with rows and columns of zeros at each side."""
+    if keras.backend.backend() == "torch":  # which cannot compile `keras.ops.pad`
+        import torch
+
+        return torch.nn.functional.pad(images, (0, 0, pad, pad, pad, pad))
+    return keras.ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+
 def resize_bilinear(maps: Any, size: tuple) -> Any:
     """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
     `align_corners=False`.

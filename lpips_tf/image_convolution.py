@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 import keras
-from keras import ops
 
 from lpips_tf import custom_gradients
+from lpips_tf.backend import zero_padded
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -50,7 +50,7 @@ class ImageConv2D(keras.layers.Conv2D):
     def call(self, images):
         if keras.backend.backend() == "tensorflow":
             return _with_block_gradient(images, self.kernel, self.bias, self.strides[0], self.pad)
-        return super().call(ops.pad(images, _around(self.pad)))
+        return super().call(zero_padded(images, self.pad))
 
     def get_config(self):
         config = super().get_config()
@@ -62,10 +62,6 @@ class ImageConv2D(keras.layers.Conv2D):
         count, *sides, channels = input_shape
         sides = [side and side + 2 * self.pad for side in sides]
         return super().compute_output_shape((count, *sides, channels))
-
-
-def _around(pad):
-    return ((0, 0), (pad, pad), (pad, pad), (0, 0))
 
 
 def _with_block_gradient(images, kernel, bias, stride, pad):
@@ -87,7 +83,7 @@ def _convolution(stride, pad):
     import tensorflow as tf
 
     def convolution(images, kernel, bias):
-        padded = tf.pad(images, _around(pad))
+        padded = zero_padded(images, pad)
         features = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(padded, kernel, stride, "VALID"), bias))
 
         def gradient(upstream):

@@ -20,6 +20,7 @@ from lpips_tf.backend import (
     as_tensors,
     at_once,
     frozen_weights,
+    is_traced,
     mean,
     nan_unless_comparable,
     resize_bilinear,
@@ -50,9 +51,9 @@ EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpi
 RANGE_CHECKS = 20  # arrays whose range is looked at; later calls are spared the time
 
 # What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
-# them by.
-SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
-SCALE = np.array([0.458, 0.448, 0.450], np.float32)
+# them by: float32 numbers, also where all else is float64.
+SHIFT: list[float] = np.array([-0.030, -0.088, -0.188], np.float32).tolist()
+SCALE: list[float] = np.array([0.458, 0.448, 0.450], np.float32).tolist()
 
 
 class _Network(NamedTuple):
@@ -446,7 +447,11 @@ class LPIPS(keras.Model):
         # As rows of 3 W numbers, which processors take many at a time, unlike the three of a pixel.
         count, height, width, channels = ops.shape(images)
         rows = ops.reshape(images, (count, height, width * channels))
-        rows = ops.divide(ops.subtract(rows, ops.tile(SHIFT, (width,))), ops.tile(SCALE, (width,)))
+        shift, scale = (
+            ops.tile(ops.convert_to_tensor(numbers, rows.dtype), (width,))
+            for numbers in (SHIFT, SCALE)
+        )
+        rows = ops.divide(ops.subtract(rows, shift), scale)
         return ops.reshape(rows, (count, height, width, channels))
 
     def _checked(self, **images):
@@ -456,7 +461,8 @@ class LPIPS(keras.Model):
         arrays = {name: as_array(image) for name, image in images.items()}
         for name, array in arrays.items():
             check_images(name, array, f"net={self.net!r}", self.least_side, self.value_range)
-            if self._range_checks > 0 and not self._range_told:
+            # What PyTorch compiles is compiled anew when a number changes that it has looked at.
+            if not is_traced(array) and self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
                 self._range_checks -= looked
                 self._range_told = told

@@ -59,7 +59,7 @@ def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float]
 def _extremes(images: Any, axis: Any = None) -> tuple[Any, Any]:
     """The least and the highest of some of the pixels."""
     some = ops.stop_gradient(images[:, ::STEP, ::STEP])
-    return ops.min(some, axis=axis), ops.max(some, axis=axis)
+    return ops.amin(some, axis=axis), ops.amax(some, axis=axis)
 
 
 def _in_step() -> bool:

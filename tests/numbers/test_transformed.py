@@ -29,6 +29,26 @@ def test_functions_that_pytorch_transforms(build, images):
     torch.func.jvp(lambda a: lpips_tf.baselines.L2()(a, y), (x,), (direction,))
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
+def test_what_pytorch_compiles_is_one_graph(build, images):
+    """Compiled once for a size, however often the metric is called besides."""
+    import torch
+    from torch._dynamo.testing import CompileCounterWithBackend
+
+    x, y = map(torch.tensor, images)
+    metric, counter = lpips_tf.LPIPS(), CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda a: metric(a, y).sum(), backend=counter, fullgraph=True)
+    for _ in range(2):
+        gradients = []
+        for function in (compiled, lambda a: metric(a, y).sum()):
+            a = x.clone().requires_grad_()
+            distance = function(a)
+            gradients.append(torch.autograd.grad(distance, a)[0])
+            assert float(distance) == pytest.approx(float(metric(x, y).sum()), rel=1e-6)
+        torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-7)
+    assert counter.frame_count == 1
+
+
 @pytest.mark.parametrize(
     "function",
     [lpips_tf.distance_matrix, lpips_tf.mean_pairwise_distance],
