@@ -5,6 +5,7 @@ import contextlib
 import csv
 import functools
 import gc
+import io
 import json
 import os
 import pty
@@ -21,7 +22,7 @@ from test_images import bomb
 
 import lpips_tf
 from lpips_tf_cli import main as command
-from lpips_tf_cli import startup
+from lpips_tf_cli import results, startup
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -86,6 +87,15 @@ def test_dirs_to_a_file(run, folder, golden, suffix):
     assert [row["name"] for row in rows] == [f"{i}.png" for i in range(6)]
     distances = [float(row["distance"]) for row in rows]
     np.testing.assert_allclose(distances, golden["alex/0.1/lpips/small"], atol=2e-6)
+
+
+def test_no_distance_is_null_in_json():
+    """JSON has no NaN, and others' parsers refuse it."""
+    file = io.StringIO()
+    results.write_json(file, ("name", "distance"), [("a", float("nan")), ("b", 0.5)])
+    assert json.loads(file.getvalue(), parse_constant=pytest.fail) == [
+        {"name": "a", "distance": None}, {"name": "b", "distance": 0.5}
+    ]  # fmt: skip
 
 
 def test_dirs_of_many_sizes(run, folder, golden):
