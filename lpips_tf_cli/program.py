@@ -16,8 +16,8 @@ EXPECTED = {  # by Pydantic's name of the error
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
-    "greater_than_equal": "a number of at least {ge:g}",
-    "less_than_equal": "a number of at most {le:g}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
 }
 
 
@@ -102,7 +102,8 @@ def _usage(error: typer.TyperException) -> str:
     found: list[Any] = getattr(error.__cause__, "errors", list)()
     if found:
         problem = found[0]
-        expected = EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {}))
+        limits = {k: str(v).removesuffix(".0") for k, v in problem.get("ctx", {}).items()}
+        expected = EXPECTED.get(problem["type"], "").format(**limits)
         error.message = (
             f"Expected {expected}. Received: {problem['input']}"
             if expected
