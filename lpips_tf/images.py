@@ -111,6 +111,8 @@ def _path(name: str, value: str | os.PathLike) -> Path:
 
 def _opened(path) -> Image.Image:
     path = _path("path", path)
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f"Expected an image file. {path} links to a file that is missing")
     if not path.exists():
         raise FileNotFoundError(f"Expected an image file. There is none at {path}")
     if path.is_dir():

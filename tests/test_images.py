@@ -298,6 +298,9 @@ def test_no_image(tmp_path, content, reason):
 def test_missing_and_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is none at"):
         images.load(tmp_path / "none.png")
+    (tmp_path / "link.png").symlink_to("none.png")
+    with pytest.raises(FileNotFoundError, match=r"link\.png links to a file that is missing"):
+        images.load(tmp_path / "link.png")
     with pytest.raises(IsADirectoryError, match="Received a folder"):
         images.load(tmp_path)
 
