@@ -11,7 +11,7 @@ ONNXRUNTIME = ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo web docs test test-backends lint clean
+.PHONY: demo web docs test test-all test-backends lint clean
 
 # The distances of real pictures, from this checkout.
 demo: $(VENV)/installed
@@ -35,8 +35,12 @@ $(WEB)/onnxruntime: examples/web/package-lock.json
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet
 
-# EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
+# Without the slow tests.
 test: $(VENV)/installed-$(EXTRAS)
+	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_OPTIONS)
+
+# EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
+test-all: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
 # The numbers on the JAX and PyTorch backends, without TensorFlow.
