@@ -29,7 +29,7 @@ TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 SITE = ROOT / "build" / "docs"
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
-    "make demo", "make test", "make test EXTRAS=test,parity,tfds", "make test-backends",
+    "make demo", "make test", "make test-all EXTRAS=test,parity,tfds", "make test-backends",
     "make lint", "make web", "make docs",
     "python -m http.server -d build/web", # tests/test_web.py serves it so
     "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
