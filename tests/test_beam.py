@@ -252,6 +252,7 @@ def test_command(run_program, rows, expected, tmp_path, tmp_path_factory, monkey
     assert sorted(tmp_path.iterdir()) == sorted([manifest, output])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing(rows, expected, tmp_path):
     manifest, output = tmp_path / "manifest.csv", tmp_path / "out.parquet"
     write_csv(manifest, rows)
@@ -268,6 +269,7 @@ def test_a_killed_worker_changes_nothing(rows, expected, tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([manifest, output])
 
 
+@pytest.mark.slow
 def test_interrupted(rows, tmp_path):
     manifest, output = tmp_path / "manifest.csv", tmp_path / "out.parquet"
     write_csv(manifest, rows * 100)

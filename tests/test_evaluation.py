@@ -189,6 +189,7 @@ REPLICAS = """
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_give_the_same(root, build):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(REPLICAS), str(root)],

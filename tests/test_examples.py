@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_super_resolution(tmp_path):
     command = [sys.executable, ROOT / "examples/super_resolution.py", "--steps", "3", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)

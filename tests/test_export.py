@@ -144,6 +144,7 @@ def test_loaded_takes_what_the_metric_takes(saved, photos):
             loaded(photos[0], wrong)
 
 
+@pytest.mark.slow
 def test_says_what_it_is(tmp_path):
     expected = {
         "lpips_net": "alex", "lpips_version": "0.0", "lpips_heads": "false",
@@ -179,6 +180,7 @@ def test_two_exports_at_once(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_a_full_disk(run_program, tmp_path, monkeypatch):
     """As far as a limit of a file's size is like one."""
     monkeypatch.chdir(tmp_path)
@@ -246,11 +248,13 @@ assert layer.trainable_weights == []
 """
 
 
+@pytest.mark.slow
 def test_is_a_loss_without_this_package(saved, tmp_path):
     _, folder = saved()
     subprocess.run([sys.executable, "-P", "-c", WITHOUT_PACKAGE, folder], cwd=tmp_path, check=True)
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_every_signature(saved, photos, tmp_path):
     """TensorFlow's own command, in a process without this package."""
     metric, folder = saved()
@@ -297,6 +301,7 @@ def test_warm_up_requests_run(saved):
     assert set(seen) == set(signatures) and len(seen) == 4
 
 
+@pytest.mark.slow
 def test_bad_images_fail_their_request_only(saved, photos):
     """Mixed requests from eight threads: right answers, and an error for each bad one."""
     metric, folder = saved()
@@ -443,6 +448,7 @@ def test_litert_equals_the_metric(photos, tmp_path, options, quantize, error, si
     assert path.stat().st_size < size * weights
 
 
+@pytest.mark.slow
 def test_version_numbers(tmp_path):
     metric = lpips_tf.LPIPS()
     for number, expected in ((None, "1"), (7, "7"), (None, "8")):

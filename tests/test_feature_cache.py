@@ -53,6 +53,7 @@ def test_loss_and_gradients_equal_those_from_images(net, triplets, tmp_path):
         np.testing.assert_allclose(x, y, atol=1e-5 * np.abs(y).max())
 
 
+@pytest.mark.slow
 def test_noise_has_the_moments_of_dropout(triplets, tmp_path):
     images, _ = triplets
     keras.utils.set_random_seed(0)

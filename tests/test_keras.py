@@ -165,6 +165,7 @@ def test_keras_tests_of_layers_on_a_head():
 # Several replicas
 
 
+@pytest.mark.slow
 def test_a_replica_without_images():
     """As for other losses: a last batch may be smaller than the number of replicas."""
     subprocess.run([sys.executable, "-c", EMPTY], check=True, timeout=300, cwd=ROOT)

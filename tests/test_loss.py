@@ -51,6 +51,7 @@ def with_gradient(metric, x, y):
 # Training in Keras
 
 
+@pytest.mark.slow
 def test_fit_evaluate_save_load(pairs, tmp_path):
     x, y = pairs
     model = network()
@@ -207,6 +208,7 @@ MIRRORED = """
 """
 
 
+@pytest.mark.slow
 def test_two_mirrored_devices_are_one():
     """Same losses, metrics, weights and gradients as on one device."""
     results = []
@@ -268,6 +270,7 @@ def test_gradients_are_those_of_finite_differences(noise, net):
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])  # XLA on CPU knows none of a max-pool
 @pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_finite_differences(noise, net, mode):
     """The gradient of a gradient penalty, through every layer's own gradient."""
     metric = lpips_tf.LPIPS(net, dtype="float64")
@@ -459,6 +462,7 @@ def test_global_policy(build, photos):
 
 @pytest.mark.parametrize("loss_scale", [1, 2**15])
 @pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.slow
 def test_float16_gradients_do_not_underflow(golden, build, net, loss_scale):
     """With Keras' loss scale and without one; a mean over pictures of 256x256."""
     x, y = (tf.constant(golden[key].astype("float32") / 127.5 - 1) for key in ("large0", "large1"))

@@ -27,6 +27,7 @@ def test_published_means_are_the_papers_last_column():
         assert sum(scores.values()) / 6 == pytest.approx(means[name], abs=0.1)
 
 
+@pytest.mark.slow
 def test_runs_every_model_and_goes_on_after_an_interruption(tmp_path, run_program):
     bapps_files.write_tree(
         tmp_path / "bapps", "2afc", {s: COUNT for s in tree.splits("2afc") if "val" in s}

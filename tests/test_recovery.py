@@ -24,6 +24,7 @@ def data():
     return taught.triplets(TRAINED + HELD_OUT)
 
 
+@pytest.mark.slow
 def test_recovers_the_teacher(data, tmp_path):
     known, held_out = data.part(slice(TRAINED)), data.part(slice(TRAINED, None))
     keras.utils.set_random_seed(0)

@@ -251,6 +251,7 @@ REPLICAS = """
     tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10),
     reason="Keras before 3.10 has no metric variables of each replica",
 )
+@pytest.mark.slow
 def test_metrics_give_the_same_in_two_replicas(tmp_path):
     d0, d1, judge = judgements(211)  # the last batch of 16 has 3, of two replicas 2 and 1
     np.savez(tmp_path / "data.npz", d0=d0, d1=d1, judge=judge)

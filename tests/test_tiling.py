@@ -37,6 +37,7 @@ def test_equals_the_whole_picture(build, net, size):
 
 
 @pytest.mark.parametrize("net", NETS)
+@pytest.mark.slow
 def test_any_size(build, net):
     """Every remainder by the largest stride, 16."""
     metric = build(net)

@@ -151,6 +151,7 @@ def assert_reloads(output, root, backbone):
 
 
 @pytest.mark.parametrize("mode", ["tune", "scratch"])
+@pytest.mark.slow
 def test_trains_the_network(train, run_program, tmp_path, root, mode):
     output = tmp_path / "run"
     code, out, err = train(output, "--mode", mode)
@@ -176,6 +177,7 @@ def test_trains_the_network(train, run_program, tmp_path, root, mode):
 
 
 @pytest.mark.parametrize(("cache", "kills"), [((), (0, 2)), (("--cache-features",), (2,))])
+@pytest.mark.slow
 def test_goes_on_after_kills_to_the_same_weights(train, tmp_path, root, cache, kills):
     assert train(tmp_path / "whole", *cache)[0] == 0
     output = tmp_path / "killed"
@@ -265,6 +267,7 @@ def test_what_killed_processes_left_is_removed(train, tmp_path):
     assert [path.exists() for path in (*left, *others)] == [False, False, True, False, True]
 
 
+@pytest.mark.slow
 def test_the_script_trains_and_scores(root, tmp_path):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -284,6 +287,7 @@ def test_the_script_trains_and_scores(root, tmp_path):
     np.testing.assert_allclose(np.array(of_cnn, float), np.stack([d0, d1], 1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_seeds_differ(train, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert train(tmp_path / name, "--seed", seed, "--cache-features")[0] == 0
@@ -297,6 +301,7 @@ def limited_to(size):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_good_checkpoint(train, tmp_path, root):
     output, options = tmp_path / "run", ("--cache-features", "--cache-dir", tmp_path / "cache")
     assert train(output, *options)[0] == 0
@@ -381,6 +386,7 @@ def test_an_epoch_has_every_triplet_once_in_an_order_of_its_own(root, prepared, 
     assert (data.steps, [len(x[1]) for x in data.epochs(0, 1)]) == (4, [10] * 4)
 
 
+@pytest.mark.slow
 def test_several_hosts_train_the_same_heads(train, tmp_path, root):
     """Two processes of one machine as hosts, each with half of a batch."""
     options = ("--dropout", 0, "--validation", "val/cnn", "--batch-size", 6, "--datasets",
@@ -408,6 +414,7 @@ def test_several_hosts_train_the_same_heads(train, tmp_path, root):
 
 
 @pytest.mark.parametrize("fault", ["options", "refusal"])
+@pytest.mark.slow
 def test_several_hosts_say_what_stops_them(tmp_path, root, fault):
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     if fault == "refusal":

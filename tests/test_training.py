@@ -178,11 +178,13 @@ assert any(abs(x - y).max() > 1e-4 for x, y in zip(
 
 
 @pytest.mark.parametrize("mode", ["heads", "tune"])
+@pytest.mark.slow
 def test_two_devices_train_as_one(mode):
     subprocess.run([sys.executable, "-c", TWO_DEVICES, mode], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
+@pytest.mark.slow
 def test_heads_are_never_negative(triplets, net):
     """Nor does the constraint touch SqueezeNet's own 1x1 convolutions."""
     if net == "squeeze" and not SQUEEZENET.exists():
