@@ -4,7 +4,7 @@ VENV ?= .venv
 EXTRAS ?= test
 # Most tests leave all cores but one idle.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
-PICTURES = examples/pictures
+IMAGES = examples/images
 WEB = build/web
 ONNXRUNTIME = ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
 # JAX compiles each operation for each size; what one test has compiled another need not.
@@ -13,15 +13,15 @@ JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_
 
 .PHONY: demo web docs test test-all test-backends lint clean
 
-# The distances of real pictures, from this checkout.
+# The distances of real images, from this checkout.
 demo: $(VENV)/installed
-	$(VENV)/bin/lpips-tf pair $(PICTURES)/reference.png $(foreach name,darkened noisy compressed blurred,$(PICTURES)/$(name).png)
+	$(VENV)/bin/lpips-tf pair $(IMAGES)/reference.png $(foreach name,darkened noisy compressed blurred,$(IMAGES)/$(name).png)
 
 # The page examples/web with all that it loads: `python -m http.server -d build/web` serves it.
 web: $(WEB)/alex.onnx $(WEB)/alex-spatial.onnx $(WEB)/onnxruntime
-	cp examples/web/*.html examples/web/*.css examples/web/*.js $(PICTURES)/reference.png $(PICTURES)/noisy.png $(WEB)
+	cp examples/web/*.html examples/web/*.css examples/web/*.js $(IMAGES)/reference.png $(IMAGES)/noisy.png $(WEB)
 
-$(WEB)/alex.onnx $(WEB)/alex-spatial.onnx: $(wildcard lpips_tf/*.py lpips_tf/export/*.py) | $(VENV)/installed-onnx
+$(WEB)/alex.onnx $(WEB)/alex-spatial.onnx: $(wildcard lpips_tf/*.py lpips_tf/*/*.py) | $(VENV)/installed-onnx
 	mkdir -p $(WEB)
 	$(VENV)/bin/lpips-tf export onnx $@ $(if $(findstring spatial,$@),--spatial)
 
@@ -45,8 +45,8 @@ test-all: $(VENV)/installed-$(EXTRAS)
 
 # The numbers on the JAX and PyTorch backends, without TensorFlow.
 test-backends: $(VENV)-backends/installed
-	KERAS_BACKEND=jax $(JAX_CACHE) $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
-	KERAS_BACKEND=torch $(VENV)-backends/bin/python -m pytest tests/numbers $(PYTEST_OPTIONS)
+	KERAS_BACKEND=jax $(JAX_CACHE) $(VENV)-backends/bin/python -m pytest tests/backends $(PYTEST_OPTIONS)
+	KERAS_BACKEND=torch $(VENV)-backends/bin/python -m pytest tests/backends $(PYTEST_OPTIONS)
 
 lint: $(VENV)/installed-lint
 	$(VENV)/bin/ruff check .

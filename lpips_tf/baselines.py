@@ -8,17 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from lpips_tf.backend import Compiled, accurate_dtype, as_tensors, mean, nan_unless_comparable
-from lpips_tf.inputs import (
-    as_array,
-    check_choice,
-    check_images,
-    check_range,
-    check_same_shape,
-    checked_range,
-    is_uint8,
-)
-from lpips_tf.validity import nan_unless_valid
+from lpips_tf._backend.compilation import Compiled
+from lpips_tf._backend.tensors import accurate_dtype, is_uint8, mean
+from lpips_tf._support.arguments import check_choice
+from lpips_tf._support.image_batches import as_array, check_images, check_same_shape
+from lpips_tf._support.invalid_images import nan_unless_valid
+from lpips_tf._support.value_ranges import check_range, checked_range
 
 COLORSPACES = ("RGB", "Lab")
 WINDOW = 7  # pixels, of SSIM
@@ -57,7 +52,7 @@ class Baseline(abc.ABC):
         self.colorspace = colorspace
         self.value_range = checked_range(value_range)
         self.name = name or type(self).__name__.lower()
-        self._compiled_distance = Compiled(self._exact_distance, [])
+        self._compiled_distance = Compiled(self._exact_distance, [], self.least_side)
 
     def __call__(self, in0, in1):
         """The distance of each pair of images; symmetric, and exactly 0 for equal images.
@@ -78,9 +73,7 @@ class Baseline(abc.ABC):
             check_images(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
-        in0, in1 = as_tensors(in0, in1, least_side=self.least_side)
-        distance = self._compiled_distance(in0, in1)
-        return nan_unless_comparable(distance, (in0, in1), self.least_side)
+        return self._compiled_distance(in0, in1)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -27,14 +27,13 @@ from keras import ops
 
 import lpips_tf
 from lpips_tf import images
-from lpips_tf.inputs import check_choice
+from lpips_tf._support.arguments import check_choice
 from lpips_tf.metric import NETWORKS, VERSIONS
 from lpips_tf.pairwise import mean_of_pairs
 
 NAMESPACE = "lpips_tf"  # of the counters
 BATCH_SIZE = 32
 FAILED = "failed"
-
 Element = dict[str, Any]
 
 

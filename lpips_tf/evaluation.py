@@ -12,15 +12,20 @@ import numpy as np
 import tensorflow as tf
 
 from lpips_tf import scores
+from lpips_tf._support.arguments import check_count, shown
 from lpips_tf.baselines import Baseline
-from lpips_tf.inputs import check_count, shown
 from lpips_tf.metric import LPIPS
 
 Columns = dict[str, np.ndarray]
 RESAMPLES = 1000  # of the bootstrap
 
 
-def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) -> Columns:
+def distances(
+    metric: Callable,
+    dataset: tf.data.Dataset,
+    batch_size: int = 50,
+    progress: Callable[[int, int], None] | None = None,
+) -> Columns:
     """A metric's distances on a data set of BAPPS, beside what people said.
 
     Args:
@@ -30,6 +35,8 @@ def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) 
             created there too.
         dataset: of single examples, as `tfds.load` gives them.
         batch_size: examples that are computed at once.
+        progress: called as `progress(done, total)` after each batch; the total is negative where
+            `dataset.cardinality()` does not know it.
 
     Returns:
         Columns in the order of the data set: "id" (str), and for 2AFC "d0", "d1", "judge", for JND
@@ -39,13 +46,20 @@ def distances(metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50) 
         ValueError: `dataset` has neither the features of 2AFC nor those of JND, or no examples;
             `metric` gives something else; or `batch_size` is below 1.
     """
-    return joined(list(batch_distances(metric, dataset, batch_size)))
+    batches, done = [], 0
+    for batch in _batch_distances(metric, dataset, batch_size):
+        batches.append(batch)
+        done += len(batch["id"])
+        if progress is not None:
+            progress(done, int(dataset.cardinality()))
+    if not batches:
+        raise ValueError("Expected examples. Received: an empty data set")
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def batch_distances(
-    metric: Callable, dataset: tf.data.Dataset, batch_size: int = 50
+def _batch_distances(
+    metric: Callable, dataset: tf.data.Dataset, batch_size: int
 ) -> Iterator[Columns]:
-    """As `distances`, a batch at a time."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"
@@ -86,13 +100,6 @@ def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     # it: after 1.7 seconds of work for another 0.9.
     options.autotune.enabled = False
     return dataset.batch(batch_size).prefetch(2).with_options(options)
-
-
-def joined(batches: list[Columns]) -> Columns:
-    """The columns of several batches as one."""
-    if not batches:
-        raise ValueError("Expected examples. Received: an empty data set")
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def score(columns: Columns) -> float:

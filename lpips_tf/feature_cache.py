@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
-from lpips_tf.backend import mean
-from lpips_tf.files import written_whole
-from lpips_tf.inputs import shown
+from lpips_tf._backend.tensors import mean
+from lpips_tf._support.arguments import shown
+from lpips_tf._support.whole_files import written_whole
 from lpips_tf.metric import LPIPS
 from lpips_tf.scores import check_judgements
 
@@ -82,19 +82,20 @@ def key(metric: LPIPS, data: str) -> str:
 
 
 def write(
-    path: str | os.PathLike, metric: LPIPS, dataset: tf.data.Dataset, batch_size: int = 100
-) -> Iterator[int]:
-    """Computes the differences of a data set under TensorFlow and writes them, whole or not at all,
-    when the iterator is exhausted.
+    path: str | os.PathLike,
+    metric: LPIPS,
+    dataset: tf.data.Dataset,
+    batch_size: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Computes the differences of a data set under TensorFlow and writes them, whole or not at all.
 
     Args:
-        path: of the file, which appears then.
+        path: of the file, which appears at the end.
         metric: its backbone is used.
         dataset: single triplets, as `tfds.load("bapps/2afc")` gives them, of known number.
         batch_size: triplets that are computed at once.
-
-    Yields:
-        How many triplets each batch had.
+        progress: called as `progress(done, total)` after each batch.
 
     Raises:
         ValueError: there are none, their number is not known, or a judgement is outside [0, 1].
@@ -123,12 +124,15 @@ def write(
         # Not as a memory map: a full disk would end the process.
         header = {"descr": record.descr, "fortran_order": False, "shape": (count,)}
         np.lib.format.write_array_header_1_0(file, header)
+        done = 0
         for batch in in_batches(dataset, batch_size):
             rows = np.zeros(len(batch["judge"]), record)
             rows["differences"], rows["judge"] = differences(batch).numpy(), batch["judge"].numpy()
             check_judgements("judge", rows["judge"])
             file.write(rows.tobytes())
-            yield len(rows)
+            done += len(rows)
+            if progress is not None:
+                progress(done, count)
 
 
 def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:

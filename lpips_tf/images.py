@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from lpips_tf.color_profiles import Profile, to_convert
-from lpips_tf.inputs import shown
+from lpips_tf._support.arguments import shown
+from lpips_tf._support.color_profiles import Profile, to_convert
 
 # The formats that are listed in folders. Pillow opens more, among them PDF and HDF5 files.
 SUFFIXES = {

@@ -6,54 +6,34 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
-from lpips_tf import backbones, float16, saving, weights
-from lpips_tf.backend import (
-    Compiled,
-    CompiledByJax,
-    as_tensors,
-    at_once,
-    frozen_weights,
-    is_traced,
-    mean,
-    nan_unless_comparable,
-    resize_bilinear,
-    runs_eagerly,
-    values,
-)
-from lpips_tf.heads import Head
-from lpips_tf.inputs import (
-    as_array,
+from lpips_tf._backend.compilation import Compiled, CompiledByJax
+from lpips_tf._backend.execution import at_once, is_traced, runs_eagerly
+from lpips_tf._backend.tensors import mean_over_positions, resize_bilinear, values
+from lpips_tf._networks import backbones
+from lpips_tf._networks.features import Features
+from lpips_tf._support.arguments import (
     check_choice,
     check_flag,
-    check_images,
-    check_range,
-    check_same_shape,
     check_share,
     checked_policy,
-    checked_range,
     checked_source,
-    is_uint8,
     shown,
-    warn_of_range,
 )
-from lpips_tf.symbolic import MetricFunction, are_symbolic
-from lpips_tf.validity import nan_unless_valid, tell_in_steps
-
-EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
+from lpips_tf._support.image_batches import as_array, check_images, check_same_shape
+from lpips_tf._support.invalid_images import tell_in_steps
+from lpips_tf._support.symbolic import MetricFunction, are_symbolic
+from lpips_tf._support.value_ranges import check_range, checked_range, warn_of_range
+from lpips_tf.heads import Head
+from lpips_tf.weights import keras_stores, loading
 
 RANGE_CHECKS = 20  # arrays whose range is looked at; later calls are spared the time
-
-# What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
-# them by: float32 numbers, also where all else is float64.
-SHIFT: list[float] = np.array([-0.030, -0.088, -0.188], np.float32).tolist()
-SCALE: list[float] = np.array([0.458, 0.448, 0.450], np.float32).tolist()
 
 
 class _Network(NamedTuple):
@@ -68,6 +48,15 @@ NETWORKS = {
 }
 VERSIONS = ("0.1", "0.0")
 FIXED = ("net", "version", "lpips", "spatial", "value_range")  # compiled graphs depend on them
+
+
+class Explanation(NamedTuple):
+    """The distance of each pair of images, and where it comes from."""
+
+    distance: Any  # (N,)
+    layers: list[Any]  # what each layer adds to the distance, (N,)
+    map: Any  # where the images differ, (N, H, W, 1)
+    layer_maps: list[Any]  # what each layer adds to the map, (N, H, W, 1)
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -153,24 +142,29 @@ class LPIPS(keras.Model):
             part.trainable = False
         self._thawed: frozenset[str] = frozenset()  # what was trainable before all was frozen
 
-        variables = self.variables
-        self._compiled_distances = Compiled(self._distances, variables)
-        self._compiled_embedding = Compiled(self._embedding, variables)
-        self._compiled_features = Compiled(self._valid_features, variables)
-        self._compiled_layer_maps = Compiled(self._layer_maps, variables)
-        self._features_of = CompiledByJax(self._normalized_taps, variables)
-        self._compare = CompiledByJax(self._difference, variables)
+        self._features = Features(
+            self.backbone, self.version != "0.0", self.value_range, self.compute_dtype
+        )
+        self._compare = CompiledByJax(self._pair_distance, self.variables)
+        self._distances = self._compiled(self._distances_of_batches)
+        self._embedding = self._compiled(self._embedding_of_batch)
+        self._explanation = self._compiled(self._explanation_of_batches)
+        self._layer_maps = self._compiled(self._layer_maps_of_batches)
+        self._valid_features = self._compiled(self._valid_features_of_batches)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
         self._range_told = False
         self.build((None, None, None, 3), (None, None, None, 3))
         self._called = True  # or Keras' `export`, which is content with these shapes, refuses
 
+    def _compiled(self, function: Callable) -> Compiled:
+        return Compiled(function, self.variables, self.least_side)
+
     def _build_parts(self):
         """Backbone and heads, with their weights."""
         self.backbone = NETWORKS[self.net].backbone(self.dtype_policy)
         if self.backbone_weights is not None:
-            weights.load_backbone(self.backbone, self.net, self.backbone_weights)
+            loading.load_backbone(self.backbone, self.net, self.backbone_weights)
         if not self.lpips:
             return
         for name, features in zip(self._head_names(), self.backbone.outputs, strict=True):
@@ -180,7 +174,7 @@ class LPIPS(keras.Model):
             # dictionaries look into lists.
             setattr(self, name, head)
         if self.head_weights is not None:
-            weights.load_heads(self.heads, self.net, self.version, self.head_weights)
+            loading.load_heads(self.heads, self.net, self.version, self.head_weights)
 
     @property
     def heads(self) -> list[Head]:
@@ -247,8 +241,7 @@ class LPIPS(keras.Model):
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
     def call(self, in0, in1, return_per_layer=False, training=None):
-        found = self._compiled_distances(in0, in1, **self._drop(training))
-        ((distance, layers),) = nan_unless_comparable(found, (in0, in1), self.least_side)
+        ((distance, layers),) = self._distances(in0, in1, **self._drop(training))
         return (distance, layers) if return_per_layer else distance
 
     def build(self, in0_shape, in1_shape):
@@ -280,9 +273,42 @@ class LPIPS(keras.Model):
         checked = self._checked(reference=reference, **named)
         if are_symbolic(*checked):
             return MetricFunction(self, "distances")(checked, training=training)
-        found = self._compiled_distances(*checked, **self._drop(training))
-        distances = [distance for distance, _ in found]
-        return nan_unless_comparable(distances, checked, self.least_side)
+        found = self._distances(*checked, **self._drop(training))
+        return [distance for distance, _ in found]
+
+    def maps(self, in0, in1, return_per_layer=False):
+        """Where the images differ, as a metric with `spatial=True` says, from any metric.
+
+        Args:
+            in0, in1: images (N, H, W, 3), as for a call.
+            return_per_layer: also return what each layer adds.
+
+        Returns:
+            Maps (N, H, W, 1), each layer's resized bilinearly with half-pixel centres; with
+            `return_per_layer` that and the list of the layers' maps.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        check_flag("return_per_layer", return_per_layer)
+        found = self.explain(in0, in1)
+        return (found.map, found.layer_maps) if return_per_layer else found.map
+
+    def explain(self, in0, in1):
+        """The distance of each pair of images with its map, in one pass.
+
+        Args:
+            in0, in1: images (N, H, W, 3), as for a call.
+
+        Returns:
+            An `Explanation`: the distance and what each layer adds to it, (N,); the map and what
+            each layer adds to that, (N, H, W, 1). With `spatial=True` too.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        checked = self._checked(in0=in0, in1=in1)
+        return Explanation(*self._computed("explain", self._explanation, checked))
 
     def embed(self, images):
         """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
@@ -308,7 +334,7 @@ class LPIPS(keras.Model):
                     "Expected heads without negative weights, or there is no embedding. "
                     f"Received: {head.name} down to {kernel.min()}"
                 )
-        return self._computed("embed", self._compiled_embedding, checked)
+        return self._computed("embed", self._embedding, checked)
 
     def normalized_features(self, *images):
         """The features that a distance compares: of every layer, unit-normalised at each position.
@@ -327,7 +353,7 @@ class LPIPS(keras.Model):
             raise ValueError("Expected images. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(**named)
-        return self._computed("normalized_features", self._compiled_features, checked)
+        return self._computed("normalized_features", self._valid_features, checked)
 
     def layer_maps(self, in0, in1):
         """What each layer adds at each of its positions, before it is averaged or resized.
@@ -343,14 +369,77 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         checked = self._checked(in0=in0, in1=in1)
-        return self._computed("layer_maps", self._compiled_layer_maps, checked)
+        return self._computed("layer_maps", self._layer_maps, checked)
 
-    def _layer_maps(self, in0, in1):
-        valid = self._validity(in0) * self._validity(in1)
+    # What follows computes, within a graph where there is one.
+
+    def _distances_of_batches(self, *batches, **drop):
+        """For each batch but the first its distances from that, and what each layer adds."""
+        (reference, features0), *others = zip(batches, self._features(*batches), strict=True)
         return [
-            self._weighted(i, ops.square(features0 - features1) * valid)[..., 0]
-            for i, (features0, features1) in enumerate(zip(*self._features(in0, in1), strict=True))
+            self._compare(reference, images, features0, features1, **drop)
+            for images, features1 in others
         ]
+
+    def _pair_distance(self, in0, in1, features0, features1, drop=()):
+        """(distance, what each layer adds): numbers, or maps for `spatial=True`."""
+        valid = self._features.validity(in0, in1)
+        layers = []
+        for i, squares in self._squared_differences(features0, features1):
+            if any(drop[i : i + 1]):
+                squares = self.heads[i].drop(squares)
+            if self.spatial:
+                layers.append(self._resized(i, squares, in0) * valid)
+            else:
+                layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
+        return _sum(layers), layers
+
+    def _explanation_of_batches(self, in0, in1):
+        valid = self._features.validity(in0, in1)
+        layers, maps = [], []
+        for i, squares in self._squared_differences(*self._features(in0, in1)):
+            layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
+            maps.append(self._resized(i, squares, in0) * valid)
+        return _sum(layers), layers, _sum(maps), maps
+
+    def _layer_maps_of_batches(self, in0, in1):
+        valid = self._features.validity(in0, in1)
+        squared = self._squared_differences(*self._features(in0, in1))
+        return [self._weighted(i, squares * valid)[..., 0] for i, squares in squared]
+
+    def _embedding_of_batch(self, images):
+        parts = []
+        valid = self._features.validity(images)
+        for i, features in enumerate(*self._features(images)):
+            count, height, width, channels = ops.shape(features)
+            positions = ops.cast(height * width, features.dtype)
+            weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
+            weight = ops.cast(weight, features.dtype)
+            scaled = features * (valid * ops.sqrt(weight / positions))
+            parts.append(ops.reshape(scaled, (count, height * width * channels)))
+        return ops.concatenate(parts, axis=1)
+
+    def _valid_features_of_batches(self, *batches):
+        """The features, with NaN for images of which no distance is right."""
+        return [
+            [layer * self._features.validity(images) for layer in features]
+            for images, features in zip(batches, self._features(*batches), strict=True)
+        ]
+
+    def _squared_differences(self, features0, features1):
+        """Pairs of a layer's number and its (N, h, w, C), one layer at a time."""
+        for i, (layer0, layer1) in enumerate(zip(features0, features1, strict=True)):
+            yield i, ops.square(layer0 - layer1)
+
+    def _averaged(self, i, squares):
+        """What layer i adds to the distance, (N, 1, 1, 1). Averaging first leaves the head less to
+        do; both are linear.
+        """
+        return self._weighted(i, mean_over_positions(squares))
+
+    def _resized(self, i, squares, images):
+        """What layer i adds at each pixel, (N, H, W, 1)."""
+        return resize_bilinear(self._weighted(i, squares), ops.shape(images)[1:3])
 
     def _weighted(self, i, squares):
         """Squared differences of layer i, (…, C), summed over the channels by their weights."""
@@ -361,101 +450,8 @@ class LPIPS(keras.Model):
         drop = tuple(head.drops(training) for head in self.heads)
         return {"drop": drop} if any(drop) else {}
 
-    def _distances(self, *batches, **drop):
-        """For each batch but the first its distances from that, and what each layer adds."""
-        (reference, features0), *others = zip(batches, self._features(*batches), strict=True)
-        return [
-            self._compare(reference, images, features0, features1, **drop)
-            for images, features1 in others
-        ]
-
-    def _difference(self, in0, in1, taps0, taps1, drop=()):
-        # Averages and sums keep their axes: TensorFlow's gradients of others take the axes as
-        # tensors, and XLA then compiles a loaded SavedModel anew for each batch.
-        valid = self._validity(in0) * self._validity(in1)
-        layers = []
-        for i, (features0, features1) in enumerate(zip(taps0, taps1, strict=True)):
-            differences = ops.square(features0 - features1)
-            if any(drop[i : i + 1]):
-                differences = self.heads[i].drop(differences)
-            if self.spatial:
-                size = ops.shape(in0)[1:3]
-                layers.append(resize_bilinear(self._weighted(i, differences), size) * valid)
-            else:  # averaging first leaves the head less to do; both are linear
-                layer = self._weighted(i, _mean_over_positions(differences)) * valid
-                layers.append(ops.reshape(layer, (-1,)))
-        return sum(layers[1:], start=layers[0]), layers
-
-    def _embedding(self, images):
-        parts = []
-        valid = self._validity(images)
-        for i, features in enumerate(*self._features(images)):
-            count, height, width, channels = ops.shape(features)
-            positions = ops.cast(height * width, features.dtype)
-            weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
-            weight = ops.cast(weight, features.dtype)
-            scaled = features * (valid * ops.sqrt(weight / positions))
-            parts.append(ops.reshape(scaled, (count, height * width * channels)))
-        return ops.concatenate(parts, axis=1)
-
-    def _valid_features(self, *batches):
-        """As `_features`, with NaN for images of which no distance is right."""
-        return [
-            [layer * self._validity(images) for layer in features]
-            for images, features in zip(batches, self._features(*batches), strict=True)
-        ]
-
-    def _validity(self, images):
-        """(N, 1, 1, 1) of 1, or NaN for an image of which no distance is right."""
-        valid = ops.cast(nan_unless_valid(images, self.value_range), self.accumulation_dtype)
-        return ops.reshape(valid, (-1, 1, 1, 1))
-
-    def _features(self, *batches):
-        """For each batch of images the unit-normalised features of every layer."""
-        with frozen_weights(self.backbone.variables):
-            return [self._features_of(images) for images in batches]
-
-    def _normalized_taps(self, images):
-        return [_unit_normalize(tap) for tap in self._taps(self._scale(images))]
-
-    def _taps(self, images):
-        """The features of every layer of scaled images, in `accumulation_dtype`."""
-        if self.compute_dtype != "float16":
-            taps = self.backbone(ops.cast(images, self.compute_dtype))
-            return [ops.cast(tap, self.accumulation_dtype) for tap in taps]
-        # Gradients of weights would keep the factor, so where these are trained Keras'
-        # LossScaleOptimizer does what can be done.
-        frozen = not self.backbone.trainable_variables
-        scale = float16.gradient_scale(images) if frozen else 1.0
-        images = float16.with_gradient_times(images, self._validity(images) / scale)
-        taps = self.backbone(ops.cast(images, "float16"))
-        return [float16.with_gradient_times(ops.cast(tap, "float32"), scale) for tap in taps]
-
-    def _scale(self, images):
-        """Images in their own range to what the backbone expects.
-
-        Step by step as the official code rounds (`im2tensor`, `ScalingLayer`): other last bits
-        choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
-        """
-        low, high = (0, 255) if is_uint8(images) else self.value_range
-        images = ops.cast(images, self.accumulation_dtype)
-        if (low, high) != (-1, 1):
-            half = (high - low) / 2
-            images = ops.subtract(ops.divide(images, half), 1 + low / half)
-        if self.version == "0.0":
-            return images
-        # As rows of 3 W numbers, which processors take many at a time, unlike the three of a pixel.
-        count, height, width, channels = ops.shape(images)
-        rows = ops.reshape(images, (count, height, width * channels))
-        shift, scale = (
-            ops.tile(ops.convert_to_tensor(numbers, rows.dtype), (width,))
-            for numbers in (SHIFT, SCALE)
-        )
-        rows = ops.divide(ops.subtract(rows, shift), scale)
-        return ops.reshape(rows, (count, height, width, channels))
-
     def _checked(self, **images):
-        """The images as tensors, after a look at their shapes, dtypes and at first their range."""
+        """The images, after a look at their shapes, dtypes and at first their range."""
         if self._missing_weights is not None:
             raise self._missing_weights
         arrays = {name: as_array(image) for name, image in images.items()}
@@ -467,9 +463,9 @@ class LPIPS(keras.Model):
                 self._range_checks -= looked
                 self._range_told = told
         check_same_shape(**arrays)
-        tensors = as_tensors(*arrays.values(), least_side=self.least_side)
-        tell_in_steps(tensors[0], self.value_range, partial(self._tell, next(iter(arrays))))
-        return tensors
+        first, *_ = arrays.items()
+        tell_in_steps(first[1], self.value_range, partial(self._tell, first[0]))
+        return tuple(arrays.values())
 
     def _tell(self, name: str, least: float, most: float) -> None:
         """Warns, once, of images that a compiled step has found to be of another range."""
@@ -480,12 +476,7 @@ class LPIPS(keras.Model):
         """What `compiled` gives of checked images; of symbols, the `function` as a layer."""
         if are_symbolic(*images):
             return MetricFunction(self, function)(images)
-        return nan_unless_comparable(compiled(*images), images, self.least_side)
-
-    @property
-    def accumulation_dtype(self) -> str:
-        """What all but the backbone computes in: float32, or with dtype="float64" that."""
-        return "float64" if self.compute_dtype == "float64" else "float32"
+        return compiled(*images)
 
     @property
     def least_side(self) -> int:
@@ -498,13 +489,13 @@ class LPIPS(keras.Model):
         return [name for name in super().__dir__() if name not in hidden]
 
     def save_own_variables(self, store):
-        saving.save(self, store)
+        keras_stores.save(self, store)
 
     def load_own_variables(self, store):
-        self._missing_weights = saving.load(self, store)
+        self._missing_weights = keras_stores.load(self, store)
 
     def __setattr__(self, name, value):
-        if name in FIXED and hasattr(self, "_compiled_distances"):
+        if name in FIXED and hasattr(self, "_distances"):
             raise AttributeError(f"{name} cannot be changed; give it to a new LPIPS")
         super().__setattr__(name, value)
 
@@ -545,20 +536,8 @@ class LPIPS(keras.Model):
             return metric
 
 
-def _mean_over_positions(features):
-    """(N, h, w, C) to (N, 1, 1, C). Row by row: float32 loses four digits in a sum of millions."""
-    return mean(mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
-
-
-def _unit_normalize(features):
-    """`f / (‖f‖ + ε)` over the last axis.
-
-    What is added, far below what ε hides, keeps zeros out of the square root, whose gradient there
-    is infinite: so gradients are finite everywhere. (Keras' `maximum` under PyTorch gives float32.)
-    """
-    squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
-    norms = ops.sqrt(squares + 1e-36)
-    return features * ops.reciprocal(norms + EPSILON)
+def _sum(layers):
+    return sum(layers[1:], start=layers[0])
 
 
 def check_metric(metric: Any) -> None:

@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 from keras import ops
 
-from lpips_tf.files import hdf5_written_whole
-from lpips_tf.inputs import check_count, is_number, shown
+from lpips_tf._support.arguments import check_count, is_number, shown
+from lpips_tf._support.whole_files import hdf5_written_whole
 from lpips_tf.metric import LPIPS, check_metric
 
 FORMAT = "lpips_tf index 1"
@@ -82,7 +82,7 @@ class Index:
         dimensions: int = 1024,
         factory: str = "Flat",
         seed: int = 0,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Index:
         """Indexes pictures.
 
@@ -95,7 +95,7 @@ class Index:
                 all numbers; "PCA64,PQ16" keeps 16 bytes of a picture, and "IVF256,Flat" looks at a
                 part of them only.
             seed: of the sketch.
-            progress: called with the number of pictures after each batch.
+            progress: called as `progress(done, total)` after each batch.
 
         Raises:
             ValueError: a metric of maps, pictures of another shape or type, names that do not fit,
@@ -158,12 +158,16 @@ class Index:
         return Neighbors(*(np.stack(part) for part in zip(*found, strict=True)))
 
     def pairs(
-        self, threshold: float, progress: Callable[[int], None] | None = None
+        self, threshold: float, progress: Callable[[int, int], None] | None = None
     ) -> Iterator[tuple[int, int, float]]:
         """Pairs of pictures whose distance is at most `threshold`: positions i < j, and it.
 
         Distances are computed of all pairs that in FAISS' index are at most 1.5 times as far. Kinds
         of index that look at a part of the pictures only (IVF, HNSW) miss some.
+
+        Args:
+            threshold: the largest distance of a pair.
+            progress: called as `progress(done, total)` after each batch.
 
         Raises:
             ValueError: a threshold below 0 or NaN, or a kind of index that FAISS cannot search so.
@@ -180,7 +184,7 @@ class Index:
                     if distance <= threshold:
                         yield i, int(j), float(distance)
             if progress is not None:
-                progress(len(embeddings))
+                progress(start + len(embeddings), len(self.names))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes one HDF5 file, which appears whole or not at all.
@@ -394,13 +398,13 @@ def _embed(metric: LPIPS, pictures: np.ndarray) -> np.ndarray:
 
 
 def _embedded(
-    metric: LPIPS, pictures: np.ndarray, progress: Callable[[int], None] | None = None
+    metric: LPIPS, pictures: np.ndarray, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[np.ndarray]:
     for start in range(0, len(pictures), BATCH):
         batch = pictures[start : start + BATCH]
         yield _embed(metric, batch)
         if progress is not None:
-            progress(len(batch))
+            progress(start + len(batch), len(pictures))
 
 
 def _differences(received: dict, expected: dict) -> str:

@@ -14,8 +14,9 @@ from typing import Any, Literal, overload
 import keras
 import numpy as np
 
-from lpips_tf.backend import is_traced
-from lpips_tf.inputs import check_count, shown, two_sizes
+from lpips_tf._backend.execution import is_traced
+from lpips_tf._support.arguments import check_count, shown
+from lpips_tf._support.image_batches import two_sizes
 from lpips_tf.metric import LPIPS, check_metric
 from lpips_tf.standard_errors import jackknife
 

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from lpips_tf.backend import accurate_dtype, replica
-from lpips_tf.inputs import shown
+from lpips_tf._backend.execution import replica
+from lpips_tf._backend.tensors import accurate_dtype
+from lpips_tf._support.arguments import shown
 
 
 def two_afc_score(d0, d1, judge) -> float:

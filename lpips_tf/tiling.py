@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from lpips_tf.backend import is_traced
-from lpips_tf.inputs import check_whole, shown
+from lpips_tf._backend.execution import is_traced
+from lpips_tf._networks.receptive_fields import Field, receptive_fields
+from lpips_tf._support.arguments import check_whole, shown
 from lpips_tf.metric import LPIPS, check_metric
-from lpips_tf.receptive_fields import Field, receptive_fields
 
 Map = Callable[[int, int], np.ndarray]
 
@@ -46,7 +46,7 @@ def tiled_distance(
         tile: side of the tiles in pixels. Memory depends on it alone, time a little: the margins
             of smaller tiles make more of the work.
         return_per_layer: also return what each layer adds.
-        progress: called after each tile with how many are done, and how many there are.
+        progress: called as `progress(done, total)` after each tile.
 
     Returns:
         The distance as a float, and with `return_per_layer` the list of the layers' shares.

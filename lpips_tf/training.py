@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lpips_tf.hosts import FitsOnHosts
-from lpips_tf.inputs import check_choice
+from lpips_tf._support.arguments import check_choice
+from lpips_tf._support.several_hosts import FitsOnHosts
 from lpips_tf.metric import LPIPS, check_metric
 from lpips_tf.scores import TwoAFC, check_judgements, judgements_or_nan
 

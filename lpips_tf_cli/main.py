@@ -7,8 +7,19 @@ from typing import Annotated
 
 import typer
 
-from lpips_tf_cli import compare, evaluate, export, neighbors, optimize, program, score, train
-from lpips_tf_cli.variadic import VariadicCommand
+from lpips_tf_cli.commands import (
+    all_pairs,
+    dirs,
+    evaluate,
+    exporting,
+    optimize,
+    pair,
+    score,
+    search,
+    train,
+)
+from lpips_tf_cli.console import running
+from lpips_tf_cli.console.variadic import VariadicCommand
 
 app = typer.Typer(
     help="LPIPS, the perceptual distance between images: 0 for equal ones, higher for others.",
@@ -17,17 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("pair")(compare.pair)
-app.command("dirs")(compare.dirs)
-app.command("all-pairs")(compare.all_pairs)
+app.command("pair")(pair.pair)
+app.command("dirs")(dirs.dirs)
+app.command("all-pairs")(all_pairs.all_pairs)
 app.command("optimize")(optimize.optimize)
 app.command("evaluate", cls=VariadicCommand)(evaluate.evaluate)
 app.command("train", cls=VariadicCommand)(train.train)
-app.command("index")(neighbors.index)
-app.command("search")(neighbors.search)
-app.command("duplicates")(neighbors.duplicates)
+app.command("index")(search.index)
+app.command("search")(search.search)
+app.command("duplicates")(search.duplicates)
 app.command("score", context_settings=score.SETTINGS)(score.score)
-app.add_typer(export.app, name="export")
+app.add_typer(exporting.app, name="export")
 
 
 def _print_version(asked: bool) -> None:
@@ -48,4 +59,4 @@ def _options(
 
 def main() -> None:
     """Runs `lpips-tf`."""
-    program.run(app, "lpips-tf")
+    running.run(app, "lpips-tf")

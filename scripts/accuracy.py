@@ -19,9 +19,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from gradients import gradient
+from benchmarks.gradients import gradient
+from benchmarks.markdown_tables import table, update
 from keras import ops
-from report import table, update
 
 import lpips_tf
 from lpips_tf.metric import NETWORKS, VERSIONS

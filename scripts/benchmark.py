@@ -26,18 +26,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import official
 import torch
-from measuring import (
-    backbone_share,
-    convolution_flops,
-    machine,
-    medians,
-    peak_flops,
-    peak_memory,
-)
-from report import table, update
-from sides import (
+from benchmarks import official
+from benchmarks.implementations import (
     BACKEND,
     ON_GPU,
     official_all_pairs,
@@ -47,6 +38,15 @@ from sides import (
     random_images,
     set_precision,
     training,
+)
+from benchmarks.markdown_tables import table, update
+from benchmarks.measuring import (
+    backbone_share,
+    convolution_flops,
+    machine,
+    medians,
+    peak_flops,
+    peak_memory,
 )
 
 import lpips_tf
@@ -161,11 +161,11 @@ def other_table() -> str:
 
 
 def evaluation_table() -> str:
-    import judged  # needs TensorFlow Datasets
+    from benchmarks import bapps_evaluation  # needs TensorFlow Datasets
 
     with tempfile.TemporaryDirectory() as folder:
-        judged.write_examples(Path(folder), TRIPLETS)
-        times = medians(judged.calls(Path(folder), "alex"), EVALUATION_ROUNDS)
+        bapps_evaluation.write_examples(Path(folder), TRIPLETS)
+        times = medians(bapps_evaluation.calls(Path(folder), "alex"), EVALUATION_ROUNDS)
     rates = {key: 1e3 * TRIPLETS / time for key, time in times.items()}
     ratios = [rates["ours"] / rates[key] for key in ("nchw", "nhwc")]
     row = ["alex", *(f"{rates[key]:,.0f}" for key in ("nchw", "nhwc", "ours"))]
@@ -179,10 +179,10 @@ def evaluation_table() -> str:
 
 
 def heads_table() -> str:
-    import trained  # needs TensorFlow Datasets and TensorBoard
+    from benchmarks import bapps_training  # needs TensorFlow Datasets and TensorBoard
 
     with tempfile.TemporaryDirectory() as folder:
-        times = trained.seconds(Path(folder), HEADS_TRIPLETS, HEADS_EPOCHS)
+        times = bapps_training.seconds(Path(folder), HEADS_TRIPLETS, HEADS_EPOCHS)
     rows = []
     for key, name in (("ours", "from images"), ("cached", "with `--cache-features`")):
         row = [name, *(f"{times[side]:,.1f}" for side in ("nchw", "nhwc", key))]

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from made_bapps import distorted
+from benchmarks.markdown_tables import table, update
+from benchmarks.synthetic_bapps import distorted
 from PIL import Image
-from report import table, update
 
 SIDE = 128  # of the pictures
 FEW = 200  # pairs, to tell how long the start takes

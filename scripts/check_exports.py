@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from report import table, update
+from benchmarks.markdown_tables import table, update
 
 import lpips_tf
 from lpips_tf import export

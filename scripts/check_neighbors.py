@@ -17,8 +17,8 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from benchmarks.markdown_tables import table, update
 from PIL import Image
-from report import table, update
 from skimage import data
 
 import lpips_tf

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from report import table, update
+from benchmarks.markdown_tables import table, update
 from skimage import data
 
 SIDE = 256  # of the files' tiles

@@ -2,10 +2,10 @@
 
     python scripts/dropout_study.py [--update BENCHMARKS.md]
 
-Heads are trained on triplets that the official metric judged as noisy people would (`taught.py`),
-and scored on others: by their agreement with those people, by how often they prefer what the
-teacher prefers, and by the rank correlation with its distances. Takes about ten minutes on two CPU
-cores.
+Heads are trained on triplets that the official metric judged as noisy people would
+(`benchmarks/simulated_judgements.py`), and scored on others: by their agreement with those people,
+by how often they prefer what the teacher prefers, and by the rank correlation with its distances.
+Takes about ten minutes on two CPU cores.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import sides  # noqa: F401 (finds this checkout)
-import taught
-from report import table, update
+from benchmarks import (
+    implementations,  # noqa: F401 (finds this checkout)
+    simulated_judgements,
+)
+from benchmarks.markdown_tables import table, update
 
 import lpips_tf
 from lpips_tf import feature_cache, scores, training
@@ -57,7 +59,7 @@ def cached(data) -> np.ndarray:
     metric = lpips_tf.LPIPS()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
-        list(feature_cache.write(path, metric, data.dataset))
+        feature_cache.write(path, metric, data.dataset)
         return np.array(feature_cache.read(path, metric))
 
 
@@ -68,19 +70,19 @@ def row(name: str, figures: Sequence[tuple[float, ...]]) -> list[str]:
 
 
 def report() -> str:
-    data = taught.triplets(TRAINED + HELD_OUT)
+    data = simulated_judgements.triplets(TRAINED + HELD_OUT)
     known, held_out = data.part(slice(TRAINED)), data.part(slice(TRAINED, None))
     records = cached(known)
     teacher = scores.two_afc_score(held_out.d0, held_out.d1, held_out.judge)
     random = []
     for seed in SEEDS:
         keras.utils.set_random_seed(seed)
-        random.append(taught.compared(lpips_tf.LPIPS(head_weights=None), held_out))
+        random.append(simulated_judgements.compared(lpips_tf.LPIPS(head_weights=None), held_out))
     rows = [["the teacher", f"{100 * teacher:.2f}%", "100%", "1"], row("random heads", random)]
     for rate in RATES:
         for name, kind in KINDS.items():
             metrics = [trained(*kind, rate, seed, known, records) for seed in SEEDS]
-            figures = [taught.compared(metric, held_out) for metric in metrics]
+            figures = [simulated_judgements.compared(metric, held_out) for metric in metrics]
             rows.append(row(f"{name}; learning rate {rate:g}", figures))
     header = ["", "2AFC", "prefers what the teacher prefers", "Spearman with its distances"]
     title = (

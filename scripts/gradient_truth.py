@@ -2,7 +2,7 @@
 
     python scripts/gradient_truth.py [--update]
 
-Crops of examples/pictures against their darkened, noisy, compressed and blurred copies, with a
+Crops of examples/images against their darkened, noisy, compressed and blurred copies, with a
 seed of their own. Needs PyTorch and the official lpips (extra `parity`); takes some minutes.
 """
 
@@ -17,12 +17,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from pathlib import Path
 
 import numpy as np
-import official
 import torch
-from gradients import gradient
+from benchmarks import official
+from benchmarks.gradients import gradient
+from benchmarks.markdown_tables import table, update
 from keras import ops
 from PIL import Image
-from report import table, update
 
 import lpips_tf
 
@@ -37,7 +37,7 @@ def pairs(seed: int = 2024) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs (1, H, W, 3) of float32 in [-1, 1]."""
     rng = np.random.default_rng(seed)
     pictures = {
-        name: np.asarray(Image.open(ROOT / f"examples/pictures/{name}.png").convert("RGB"))
+        name: np.asarray(Image.open(ROOT / f"examples/images/{name}.png").convert("RGB"))
         for name in ("reference", *COPIES)
     }
     height, width = pictures["reference"].shape[:2]

@@ -14,7 +14,7 @@ import json
 import statistics
 from pathlib import Path
 
-from report import table
+from benchmarks.markdown_tables import table
 
 PUBLISHED = Path(__file__).with_name("published_table5.csv")
 ROWS = [  # as the paper calls it, our report

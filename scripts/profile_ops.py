@@ -20,8 +20,8 @@ import tempfile
 from pathlib import Path
 
 import tensorflow as tf
-from report import table, update
-from sides import our_call, random_images
+from benchmarks.implementations import our_call, random_images
+from benchmarks.markdown_tables import table, update
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 CASES = [("alex", 50, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]

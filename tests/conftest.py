@@ -4,14 +4,12 @@ import functools
 import os
 import signal
 import sys
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads would spin
 
-import keras
 import numpy as np
 import pytest
-from gradients import gradient  # noqa: F401, for tests
+from checking import ROOT, SQUEEZENET
 
 import lpips_tf
 
@@ -22,22 +20,6 @@ except ModuleNotFoundError:  # Playwright, where only the numbers are tested
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ROOT = Path(__file__).parent.parent
-# torchvision's SqueezeNet may lie beside the repository; it is not part of it.
-SQUEEZENET = ROOT.parent / "shared" / "data" / "squeezenet1_1-features.pth"
-
-NETS = [
-    "alex",
-    "vgg",
-    pytest.param(
-        "squeeze",
-        marks=pytest.mark.skipif(
-            not SQUEEZENET.exists(),
-            reason="SqueezeNet's convolutions are not beside the repository",
-        ),
-    ),
-]
 
 
 @functools.cache
@@ -97,14 +79,6 @@ def open_page(chromium):
     assert complaints == []
 
 
-def assert_accessible(page):
-    """By the rules of axe-core: labels, alternative texts, roles, contrast."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-
-
 @pytest.fixture
 def run_program(capsys, monkeypatch):
     """`run_program(main, *arguments)`: exit code, standard output and standard error of a program
@@ -118,22 +92,3 @@ def run_program(capsys, monkeypatch):
         return stop.value.code, *capsys.readouterr()
 
     return run
-
-
-def numbers(tensor):
-    """A tensor of any backend as a NumPy array."""
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def assert_official(actual, expected):
-    """Within the project's tolerance of the official implementation's float32 results."""
-    np.testing.assert_allclose(numbers(actual), expected, rtol=1e-5, atol=2e-6)
-
-
-def assert_official_gradient(actual, expected):
-    assert np.isfinite(actual).all()
-    differences = np.abs(actual - expected) / np.abs(expected).max()
-    # Where inputs of a max-pool are equal but for rounding, the gradient goes another way if the
-    # convolutions round otherwise, as XLA's do at one place of VGG's golden pairs.
-    assert differences.max() <= (2e-3 if keras.backend.backend() == "jax" else 1e-3)
-    assert np.quantile(differences, 0.99) <= 1e-4

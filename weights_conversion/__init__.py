@@ -4,6 +4,6 @@
 weights_conversion` writes them to weight files and compares the result with PyTorch.
 """
 
-from weights_conversion.checkpoints import read_backbone, read_heads
+from lpips_tf.weights.torch_checkpoints import read_backbone, read_heads
 
 __all__ = ["read_backbone", "read_heads"]

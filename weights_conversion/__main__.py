@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from lpips_tf_cli import program
-from lpips_tf_cli.program import printable
-from lpips_tf_cli.startup import imports
+from lpips_tf_cli.console import running
+from lpips_tf_cli.console.imports import imports
+from lpips_tf_cli.console.text import printable
 from weights_conversion import read_backbone, read_heads
 
 TOLERANCE = 1e-5  # share of the largest feature; rounding of float32 gives about 1e-6
@@ -80,7 +80,8 @@ def _convert(kind, network, arrays, checkpoint, output, source, license, version
         )
     with imports():
         import lpips_tf
-        from lpips_tf import files, weight_files
+        from lpips_tf._support import whole_files
+        from lpips_tf.weights import weight_files
 
     weights = weight_files.Weights(
         kind=kind,
@@ -93,7 +94,7 @@ def _convert(kind, network, arrays, checkpoint, output, source, license, version
     )
     unchanged = weight_files.holds(output, weights)
     if not unchanged:
-        with files.written_whole(output) as temporary:
+        with whole_files.written_whole(output) as temporary:
             if kind == "backbone":  # LPIPS refuses arrays of wrong shapes or values
                 lpips_tf.LPIPS(network, lpips=False, backbone_weights=checkpoint)
             else:
@@ -124,7 +125,7 @@ def _prove(weights, path):
 
 def main() -> None:
     """Runs `python -m weights_conversion`."""
-    program.run(app, "weights_conversion")
+    running.run(app, "weights_conversion")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import lpips_tf
-from lpips_tf.weight_files import Weights
-from weights_conversion.checkpoints import BACKBONE_LAYERS
+from lpips_tf.weights.torch_checkpoints import BACKBONE_LAYERS
+from lpips_tf.weights.weight_files import Weights
 
 # Where LPIPS taps torchvision's `features`: the end of each slice in the official
 # pretrained_networks.py.

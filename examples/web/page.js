@@ -2,7 +2,7 @@
 
 import { draw } from "./heatmap.js";
 import { differences, distance } from "./metric.js";
-import { read } from "./picture.js";
+import { read } from "./decode.js";
 
 const LEAST_SIDE = 31; // of AlexNet
 const EXAMPLES = { reference: "reference.png", image: "noisy.png" };

@@ -9,9 +9,9 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
+from lpips_tf._support.arguments import check_choice, check_whole, shown
+from lpips_tf._support.whole_files import written_whole
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet, weights
-from lpips_tf.files import written_whole
-from lpips_tf.inputs import check_choice, check_whole, shown
 from lpips_tf.metric import LPIPS
 
 QUANTIZATIONS = (None, "dynamic", "float16")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lpips_tf._support.whole_files import written_whole
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet
-from lpips_tf.files import written_whole
 from lpips_tf.metric import LPIPS
 
 OPSET = 18

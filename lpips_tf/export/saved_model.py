@@ -13,10 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from lpips_tf._support.arguments import check_whole
+from lpips_tf._support.whole_files import next_number, numbered_folder
 from lpips_tf.export import warmup as warmups
 from lpips_tf.export.common import check_exportable, described, distance_graph
-from lpips_tf.files import next_number, numbered_folder
-from lpips_tf.inputs import check_whole
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)

@@ -8,11 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch_files
-from test_weights import backbone_state
 from torch_files import head_tensors
 
 import weights_conversion
-from lpips_tf import weight_files
+from lpips_tf.weights import weight_files
 from weights_conversion import __main__ as command
 
 
@@ -24,7 +23,7 @@ def run(run_program):
 
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
 def test_backbone(run, tmp_path, net):
-    state = backbone_state(net)
+    state = torch_files.backbone_state(net)
     checkpoint, output = torch_files.save(tmp_path / "net.pth", state), tmp_path / "net.h5"
     code, out, _ = run("backbone", checkpoint, "-o", output, "--license", "mine")
     assert code in (0, None)
@@ -50,7 +49,7 @@ def test_heads(run, tmp_path):
 
 def test_difference_from_pytorch_is_printed_per_layer(run, tmp_path):
     pytest.importorskip("torch")
-    checkpoint = torch_files.save(tmp_path / "net.pth", backbone_state("squeeze"))
+    checkpoint = torch_files.save(tmp_path / "net.pth", torch_files.backbone_state("squeeze"))
     _, out, err = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
     assert "largest difference from PyTorch" in out
     differences = [float(line.split(": ")[1]) for line in out.splitlines() if "  tap" in line]
@@ -70,7 +69,7 @@ def test_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
         turned = {name: np.ascontiguousarray(weights.arrays[name][::-1])}
         return weight_files.dataclasses.replace(weights, arrays=dict(weights.arrays) | turned)
 
-    checkpoint = torch_files.save(tmp_path / "net.pth", backbone_state("squeeze"))
+    checkpoint = torch_files.save(tmp_path / "net.pth", torch_files.backbone_state("squeeze"))
     monkeypatch.setattr(weight_files, "read", read_turned)
     code, _, err = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
     assert code == 1
@@ -90,13 +89,13 @@ def test_without_pytorch(run, tmp_path, monkeypatch):
 
 
 def other_shapes():
-    state = backbone_state("alex")
+    state = torch_files.backbone_state("alex")
     state["features.0.weight"] = np.ascontiguousarray(state["features.0.weight"][:, :2])
     return state
 
 
 def not_finite():
-    state = backbone_state("alex")
+    state = torch_files.backbone_state("alex")
     state["features.3.bias"] = state["features.3.bias"] * np.nan
     return state
 

@@ -1,0 +1,151 @@
+"""Functions of images that an eager call runs compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports none
+
+from lpips_tf._backend.execution import replica, runs_eagerly
+from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable
+
+
+class Compiled:
+    """A function of images (N, H, W, 3) that an eager call under TensorFlow runs as one graph.
+
+    The graph leaves batch, height and width open, so that it is traced once for each combination of
+    dtypes and options, not for each size. Within a graph, and under the other backends, this is the
+    plain function.
+
+    No gradient is computed towards an image that no gradient tape watches, and nothing is kept for
+    it.
+
+    Args:
+        function: of images, and of options by name.
+        variables: list of the `keras.Variable`s that it reads; which of them are trainable may
+            change what the graph is.
+        least_side: the smallest height and width that it takes. Where a graph does not know its
+            images' shapes before it runs, it raises an error for smaller or unequal ones, or under
+            XLA, which drops such errors, gives NaN.
+    """
+
+    def __init__(self, function: Callable, variables: list, least_side: int = 1):
+        self._function = function
+        self._variables = variables
+        self._least_side = least_side
+        self._graphs: dict[Any, Callable] = {}
+
+    def __call__(self, *images, **options):
+        # A graph would keep the values of a scope around this call for all later ones.
+        if not runs_eagerly(*images) or in_stateless_scope():
+            images = as_tensors(*images, least_side=self._least_side)
+            found = self._run(*images, **options)
+            return nan_unless_comparable(found, images, self._least_side)
+        import tensorflow as tf
+
+        images = tuple(tf.convert_to_tensor(image) for image in images)  # reads variables
+        watched = _watched(images)
+        trainable = tuple(variable.trainable for variable in self._variables)
+        key = (watched, trainable, *(image.dtype for image in images), *options.items())
+        if key not in self._graphs:
+
+            def graph(*images):
+                stopped = (
+                    image if tape or not image.dtype.is_floating else tf.stop_gradient(image)
+                    for image, tape in zip(images, watched, strict=True)
+                )
+                return self._run(*stopped, **options)
+
+            signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
+            self._graphs[key] = tf.function(
+                functools.partial(graph),  # TensorFlow takes functions of one code for retraces
+                input_signature=signature,
+                autograph=False,
+            )
+        return self._graphs[key](*images)
+
+    def _run(self, *images, **options):
+        with AutocastScope(None):  # weights as they are, whatever the policy of a layer around
+            if replica()[1] == 1:
+                return self._function(*images, **options)
+            return _of_empty_batches_too(self._function, images, options)
+
+
+def _of_empty_batches_too(function: Callable, images: tuple, options: dict) -> Any:
+    """What a function gives of batches, or of none an empty result: TensorFlow's convolutions do
+    not take what a replica gets of a last batch that is smaller than the number of replicas.
+    """
+    import tensorflow as tf
+
+    count = tf.shape(images[0])[0]
+    added = [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
+    results = function(*(tf.pad(image, added) for image in images), **options)
+    return tf.nest.map_structure(lambda result: result[:count], results)
+
+
+class CompiledByJax:
+    """A stage of a computation that JAX compiles in an eager call, once for each shape, instead of
+    compiling each of its operations. Elsewhere this is the plain function.
+
+    A stage takes images of one batch, or what stages gave, so that equal images have exactly equal
+    features: XLA rounds otherwise where it fuses both batches' last steps with their difference.
+
+    Args:
+        function: of arrays and lists of arrays, and of options by name. With options it may change
+            variables, as dropout does, and is not compiled.
+        variables: list of the `keras.Variable`s that it reads.
+    """
+
+    def __init__(self, function: Callable, variables: list):
+        self._function = function
+        self._variables = variables
+        self._compiled: dict[tuple[bool, ...], Callable] = {}
+
+    def __call__(self, *arrays, **options):
+        if keras.backend.backend() != "jax" or options or in_stateless_scope():
+            return self._function(*arrays, **options)
+        import jax
+
+        leaves = jax.tree.leaves(arrays)
+        if any(isinstance(leaf, (jax.core.Tracer, keras.KerasTensor)) for leaf in leaves):
+            return self._function(*arrays)
+        trainable = tuple(variable.trainable for variable in self._variables)
+        if trainable not in self._compiled:
+
+            def stage(values, *arrays):
+                mapping = list(zip(self._variables, values, strict=True))
+                with keras.StatelessScope(mapping), AutocastScope(None):
+                    return self._function(*arrays)
+
+            self._compiled[trainable] = jax.jit(stage)
+        return self._compiled[trainable]([v.value for v in self._variables], *arrays)
+
+
+def _watched(images: tuple) -> tuple[bool, ...]:
+    """For each eager tensor, whether a gradient may be asked for with respect to it."""
+    try:  # TensorFlow has no public name for this; what it misses costs time only
+        from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
+    except ImportError:
+        return (True,) * len(images)
+    return tuple(PossibleTapeGradientTypes([image]) > 0 for image in images)
+
+
+def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
+    """A scope in which TensorFlow computes no gradients towards those of the variables that are
+    frozen, and reads each of them once. It takes no assignments.
+
+    A graph's gradient otherwise includes all that the graph reads. JAX and PyTorch are asked for
+    each gradient by name.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    mapping = [(v, tf.stop_gradient(v.value)) for v in variables if not v.trainable]
+    if in_stateless_scope():  # a scope hides the one around it
+        mapping += [(v, v.value) for v in variables if v.trainable]
+    return keras.StatelessScope(mapping)

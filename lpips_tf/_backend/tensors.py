@@ -1,0 +1,140 @@
+"""Operations on tensors that differ between the Keras backends."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from lpips_tf._backend.execution import is_traced, replica
+
+
+def as_tensors(*images: Any, least_side: int) -> tuple:
+    """Batches of images of one shape as tensors, in TensorFlow's graphs with a check of what is
+    unknown of their shapes until the graph runs; symbols of Keras stay what they are.
+
+    Other backends know all shapes when they trace. TensorFlow's kernels would broadcast one batch
+    to another, and end the process where an image is too small to pool.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs.
+    """
+    if any(isinstance(image, keras.KerasTensor) for image in images):
+        return images
+    if keras.backend.backend() != "tensorflow":
+        return tuple(keras.ops.convert_to_tensor(image) for image in images)
+    import tensorflow as tf
+
+    if not (tf.executing_eagerly() or tf.inside_function()):
+        raise ValueError(
+            "Expected eager execution or a tf.function. Received: images in a graph of TensorFlow 1"
+        )
+    tensors = [keras.ops.convert_to_tensor(image) for image in images]
+    if not all(tensor.shape.is_fully_defined() for tensor in tensors):
+        shape0, *shapes = [tf.shape(tensor) for tensor in tensors]
+        conditions = [
+            tf.Assert(
+                tf.reduce_all(tf.equal(shape0, shape)),
+                ["Expected images of the same shape. Received:", shape0, shape],
+            )
+            for shape in shapes
+        ]
+        least = f"Expected images of at least {least_side}x{least_side} pixels. Received:"
+        conditions += [tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0])]
+        # A last batch may be too small for all replicas to get a part of it.
+        if replica()[1] == 1:
+            conditions += [
+                tf.Assert(shape0[0] > 0, ["Expected at least one image. Received:", shape0])
+            ]
+        with tf.control_dependencies(conditions):
+            tensors = [tf.ensure_shape(tensor, (None, None, None, 3)) for tensor in tensors]
+    return tuple(tensors)
+
+
+def nan_unless_comparable(results: Any, images: tuple, least_side: int) -> Any:
+    """What was computed of `images`, with NaN in its place, and in the place of its gradient, where
+    `as_tensors` raises an error when a TensorFlow graph runs: XLA drops such errors.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return results
+    import tensorflow as tf
+
+    if all(None not in image.shape for image in images):
+        return results
+    shape0, *shapes = [tf.shape(image) for image in images]
+    right = tf.reduce_all(shape0[1:3] >= least_side)
+    for shape in shapes:
+        right &= tf.reduce_all(tf.equal(shape0, shape))
+    valid = tf.where(right, 1.0, float("nan"))
+    return tf.nest.map_structure(lambda result: result * tf.cast(valid, result.dtype), results)
+
+
+def is_uint8(images: Any) -> bool:
+    return keras.backend.standardize_dtype(images.dtype) == "uint8"
+
+
+def accurate_dtype() -> str:
+    """float64, or float32 under JAX, which has no other unless it is asked for at its start."""
+    return "float32" if keras.backend.backend() == "jax" else "float64"
+
+
+def mean(x: Any, axis: int | tuple[int, ...], keepdims: bool = False) -> Any:
+    """`keras.ops.mean`, which under JAX and PyTorch computes that of float64 in float32."""
+    if keras.backend.backend() == "tensorflow" or str(x.dtype).removeprefix("torch.") != "float64":
+        return keras.ops.mean(x, axis=axis, keepdims=keepdims)
+    axes = (axis,) if isinstance(axis, int) else axis
+    count = math.prod(x.shape[i] for i in axes)
+    return keras.ops.sum(x, axis=axes, keepdims=keepdims) / count
+
+
+def mean_over_positions(features: Any) -> Any:
+    """(N, h, w, C) to (N, 1, 1, C). Row by row: float32 loses four digits in a sum of millions.
+
+    Averages and sums keep their axes: TensorFlow's gradients of others take the axes as tensors,
+    and XLA then compiles a loaded SavedModel anew for each batch.
+    """
+    return mean(mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
+
+
+def values(tensor: Any) -> np.ndarray | None:
+    """The numbers in a tensor or array, or None while a graph is being traced, when it has none."""
+    if isinstance(tensor, np.ndarray):
+        return tensor
+    return None if is_traced(tensor) else keras.ops.convert_to_numpy(tensor)
+
+
+def zero_padded(images: Any, pad: int) -> Any:
+    """Images (N, H, W, C) with rows and columns of zeros at each side."""
+    if keras.backend.backend() == "torch":  # which cannot compile `keras.ops.pad`
+        import torch
+
+        return torch.nn.functional.pad(images, (0, 0, pad, pad, pad, pad))
+    return keras.ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+
+def resize_bilinear(maps: Any, size: tuple) -> Any:
+    """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
+    `align_corners=False`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        resize = keras.ops.image.resize
+        return resize(maps, size, interpolation="bilinear", data_format="channels_last")
+    # Keras' own resize refuses sizes that are known only when a graph runs.
+    import tensorflow as tf
+
+    if maps.dtype == tf.float64:  # of which TensorFlow's gives float32
+        rows, columns = (_interpolation(tf.shape(maps)[i], size[i - 1]) for i in (1, 2))
+        return tf.einsum("nhwc,yh,xw->nyxc", maps, rows, columns)
+    return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)
+
+
+def _interpolation(length: Any, size: Any) -> Any:
+    """The matrix (size, length) in float64 that resizes an axis bilinearly."""
+    import tensorflow as tf
+
+    length, size = tf.cast(length, tf.float64), tf.cast(size, tf.float64)
+    places = (tf.range(size) + 0.5) * length / size - 0.5
+    places = tf.clip_by_value(places, 0, length - 1)
+    return tf.maximum(1 - tf.abs(places[:, None] - tf.range(length)), 0)

@@ -1,0 +1,147 @@
+"""The convolutional networks whose features LPIPS compares, as torchvision defines them.
+
+Each function returns a `keras.Model` from images (N, H, W, 3), already scaled as the network
+expects, to the list of features (N, h, w, C) that LPIPS taps: what comes out of a ReLU, or out of a
+fire module's two. Layers are named as in the weight files.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+from keras import layers
+
+from lpips_tf._networks import float16
+from lpips_tf._networks.image_convolution import ImageConv2D
+
+NHWC = "channels_last"
+
+
+def alexnet(dtype=None) -> keras.Model:
+    """AlexNet up to conv5, tapped after each of its five ReLUs (torchvision's
+    `alexnet().features`).
+
+    Reference:
+        Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014).
+    """
+    conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
+    pool = functools.partial(layers.MaxPooling2D, 3, strides=2, data_format=NHWC, dtype=dtype)
+    image = _image(dtype)
+    conv1 = ImageConv2D(
+        64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=dtype
+    )
+    relu1 = _bounded(conv1(_bounded(image)))
+    relu2 = conv("conv2", 192, 5)(pool(name="pool1")(relu1))
+    relu3 = conv("conv3", 384, 3)(pool(name="pool2")(relu2))
+    relu4 = conv("conv4", 256, 3)(relu3)
+    relu5 = conv("conv5", 256, 3)(relu4)
+    return keras.Model(image, [relu1, relu2, relu3, relu4, relu5], name="alexnet")
+
+
+def vgg16(dtype=None) -> keras.Model:
+    """VGG16 up to conv5_3, tapped after the last ReLU of its five blocks (torchvision's
+    `vgg16().features`).
+
+    Reference: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
+        recognition" (2015).
+    """
+    image = _image(dtype)
+    x = _bounded(image)
+    taps = []
+    for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
+        if block > 1:
+            x = layers.MaxPooling2D(2, name=f"pool{block - 1}", data_format=NHWC, dtype=dtype)(x)
+        for i in range(1, depth + 1):
+            x = _convolution(f"conv{block}_{i}", filters, 3, _he_normal, dtype=dtype)(x)
+        taps.append(x)
+    return keras.Model(image, taps, name="vgg16")
+
+
+def squeezenet(dtype=None) -> keras.Model:
+    """SqueezeNet 1.1, tapped after conv1 and fire modules 3, 5, 6, 7, 8, 9 (torchvision's
+    `squeezenet1_1().features`).
+
+    Reference:
+        Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters" (2016).
+    """
+    fire = functools.partial(_fire, dtype=dtype)
+    image = _image(dtype)
+    relu1 = _convolution("conv1", 64, 3, _he_uniform, strides=2, padding="valid", dtype=dtype)(
+        _bounded(image)
+    )
+    relu2 = fire("fire3", 16, 64, fire("fire2", 16, 64, _pool_ceil("pool1", relu1, dtype)))
+    relu3 = fire("fire5", 32, 128, fire("fire4", 32, 128, _pool_ceil("pool3", relu2, dtype)))
+    relu4 = fire("fire6", 48, 192, _pool_ceil("pool5", relu3, dtype))
+    relu5 = fire("fire7", 48, 192, relu4)
+    relu6 = fire("fire8", 64, 256, relu5)
+    relu7 = fire("fire9", 64, 256, relu6)
+    return keras.Model(
+        image, [relu1, relu2, relu3, relu4, relu5, relu6, relu7], name="squeezenet1_1"
+    )
+
+
+def _image(dtype):
+    dtype = keras.dtype_policies.get(dtype).compute_dtype
+    return keras.Input((None, None, 3), name="image", dtype=dtype)
+
+
+def _bounded(x):
+    """Keeps float16 from overflowing; any other dtype as it is."""
+    if x.dtype != "float16":
+        return x
+    return layers.Activation(float16.bounded, dtype="float16")(x)
+
+
+def _pad(before, after, dtype, name=None):
+    return layers.ZeroPadding2D(
+        ((before, after), (before, after)), data_format=NHWC, name=name, dtype=dtype
+    )
+
+
+def _convolution(name, filters, size, initializer, strides=1, padding="same", dtype=None):
+    convolution = layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding=padding,
+        data_format=NHWC,
+        activation="relu",
+        kernel_initializer=initializer(),
+        name=name,
+        dtype=dtype,
+    )
+    return lambda x: _bounded(convolution(x))
+
+
+def _fire(name, squeeze, expand, x, dtype):
+    """A fire module: a 1x1 convolution to few channels, then a 1x1 and a 3x3 to many."""
+    x = _convolution(f"{name}_squeeze", squeeze, 1, _he_uniform, dtype=dtype)(x)
+    return layers.Concatenate(name=name, dtype=dtype)(
+        [
+            _convolution(f"{name}_expand1x1", expand, 1, _he_uniform, dtype=dtype)(x),
+            _convolution(f"{name}_expand3x3", expand, 3, _he_uniform, dtype=dtype)(x),
+        ]
+    )
+
+
+def _pool_ceil(name, x, dtype):
+    """A 3x3 max-pool of stride 2 whose output size is rounded up (PyTorch's `ceil_mode=True`).
+
+    One row and one column of zeros at the end give that size for even and odd sides alike, and
+    change no maximum: what is pooled comes out of a ReLU.
+    """
+    x = _pad(0, 1, dtype, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, data_format=NHWC, name=name, dtype=dtype)(x)
+
+
+def _torch_default():
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def _he_normal():
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _he_uniform():
+    return keras.initializers.HeUniform()

@@ -1,0 +1,1 @@
+"""Validation of arguments and images, files written whole, training on several hosts."""

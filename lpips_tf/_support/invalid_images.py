@@ -1,0 +1,95 @@
+"""Images of which no distance can be right, or of another range than they are said to be: what a
+computation makes of them once it is compiled, where no error can be raised.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import keras
+from keras import ops
+
+from lpips_tf._backend.execution import is_traced
+from lpips_tf._backend.tensors import is_uint8
+from lpips_tf._support.value_ranges import (
+    Range,
+    looks_8_bit,
+    may_be_of_another_range,
+    may_look_8_bit,
+)
+
+STEP = 8  # of the pixels looked at, down and across: ranges show in one of 64
+STEPS = ("train_step", "test_step")  # Keras' names, which models of one's own keep
+
+
+def nan_unless_valid(images: Any, value_range: Range) -> Any:
+    """For each image 1, or NaN if no distance of it is right: a pixel is NaN, infinite, or so large
+    (about 1e15) that the norms of features overflow; or floats are those of an 8-bit image.
+
+    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and features over an infinite norm are 0: a
+    diverged model would look well. Keras casts targets of uint8 to floats before a loss sees them.
+    """
+    if is_uint8(images):
+        return ops.ones(1)
+    large = ops.square(1e3 * ops.cast(images, "float32"))
+    valid = ops.isfinite(ops.sum(large, axis=(1, 2, 3)))
+    if may_look_8_bit(value_range):
+        valid = valid & ~looks_8_bit(*_extremes(images, axis=(1, 2, 3)), value_range)
+    return ops.where(valid, 1.0, float("nan"))
+
+
+def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float], None]) -> None:
+    """Within a compiled step of Keras' `fit` or `evaluate` has `tell` called with the least and the
+    highest value of a batch, when they may be of another range.
+
+    TensorFlow calls no Python from what XLA compiles.
+    """
+    backends = {"tensorflow": _tell_tensorflow, "jax": _tell_jax}
+    tell_backend = backends.get(keras.backend.backend())
+    # The last is the slowest to find out.
+    if tell_backend is None or is_uint8(images) or not is_traced(images) or not _in_step():
+        return
+    least, most = _extremes(images)
+    tell_backend(may_be_of_another_range(least, most, value_range), tell, least, most)
+
+
+def _extremes(images: Any, axis: Any = None) -> tuple[Any, Any]:
+    """The least and the highest of some of the pixels."""
+    some = ops.stop_gradient(images[:, ::STEP, ::STEP])
+    return ops.amin(some, axis=axis), ops.amax(some, axis=axis)
+
+
+def _in_step() -> bool:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in STEPS and isinstance(frame.f_locals.get("self"), keras.Model):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _tell_tensorflow(suspicious, tell, least, most):
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # there is no public name for this
+
+    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        return
+
+    def call():
+        told = tf.py_function(lambda a, b: tell(float(a), float(b)), [least, most], [])
+        with tf.control_dependencies([told]):
+            return tf.constant(True)
+
+    tf.cond(suspicious, call, lambda: tf.constant(False))
+
+
+def _tell_jax(suspicious, tell, least, most):
+    import jax
+
+    def call(a, b):
+        jax.debug.callback(lambda a, b: tell(float(a), float(b)), a, b)
+
+    jax.lax.cond(suspicious, call, lambda a, b: None, least, most)

@@ -1,0 +1,46 @@
+"""The functions of a metric besides its call, within models that are built from `keras.Input`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from lpips_tf._support.arguments import check_choice
+
+FUNCTIONS = ("distances", "embed", "explain", "layer_maps", "normalized_features")
+
+
+def are_symbolic(*images: Any) -> bool:
+    return any(isinstance(image, keras.KerasTensor) for image in images)
+
+
+@keras.saving.register_keras_serializable(package="lpips_tf")
+class MetricFunction(keras.layers.Layer):
+    """A function of a metric as a layer; it takes the list of the function's batches of images.
+
+    Args:
+        metric: an `LPIPS`, which the layer holds and saves.
+        function: one of `FUNCTIONS`.
+    """
+
+    def __init__(self, metric: keras.Model, function: str, **kwargs):
+        check_choice("function", function, FUNCTIONS)
+        super().__init__(autocast=False, **kwargs)
+        self.metric = metric
+        self.function = function
+        self.built = True
+
+    def call(self, images, training=None):
+        options = {"training": training} if self.function == "distances" else {}
+        found = getattr(self.metric, self.function)(*images, **options)
+        return tuple(found) if self.function == "explain" else found
+
+    def get_config(self):
+        metric = keras.saving.serialize_keras_object(self.metric)
+        return super().get_config() | {"metric": metric, "function": self.function}
+
+    @classmethod
+    def from_config(cls, config):
+        metric = keras.saving.deserialize_keras_object(config["metric"])
+        return cls(**(config | {"metric": metric}))

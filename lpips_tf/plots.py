@@ -1,0 +1,190 @@
+"""Figures of where images differ, with Matplotlib."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lpips_tf._support.arguments import check_flag, shown
+from lpips_tf._support.value_ranges import Range
+from lpips_tf.metric import LPIPS, Explanation, check_metric
+
+COLORS = "magma"  # steps that look even, in grey and to the colour-blind too
+OPACITY = 0.75  # of a map over its image
+WIDTH, HIGHEST, NARROWEST = 2.8, 8.4, 1.2  # of an image in inches
+CAPTION = 0.5  # room for titles
+DOTS = 130  # per inch
+MOST_DOTS = 60_000  # that Matplotlib draws on a side, about
+LETTERS = 12  # of a title, per inch
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An image, its distance from a reference, and where that comes from."""
+
+    name: str
+    image: np.ndarray  # (H, W, 3) uint8
+    distance: float
+    map: np.ndarray  # (H, W)
+    layers: list[tuple[str, float, np.ndarray]]  # name, share of the distance, map (H, W)
+
+
+def heatmap(
+    metric: LPIPS,
+    reference: Any,
+    images: Any,
+    layers: bool = False,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Draws where images differ from a reference: a row with the reference, the image and the map
+    over it for each image.
+
+    Args:
+        metric: any `LPIPS`, with maps or without.
+        reference: an image (H, W, 3), uint8 or floats in the metric's `value_range`.
+        images: one image, or a sequence of images, of that shape.
+        layers: also draw each layer's map, with its share of the distance.
+        names: titles of the images; by default their positions.
+
+    Returns:
+        A `matplotlib.figure.Figure`, which notebooks show and `figure.savefig` writes. All maps
+        have one scale, and those of layers another.
+
+    Raises:
+        ValueError: what is no metric, as a call of the metric does, names of another number, or
+            more images than a figure can have.
+
+    Examples:
+        >>> lpips_tf.plots.heatmap(metric, reference, [noisy, blurred]).savefig("map.png")
+    """
+    check_metric(metric)
+    check_flag("layers", layers)
+    if getattr(images, "ndim", 4) == 3:
+        images = [images]
+    images = list(images)
+    names = [str(i) for i in range(len(images))] if names is None else list(names)
+    if len(names) != len(images) or not images:
+        raise ValueError(
+            f"Expected at least one image, and a name for each. "
+            f"Received: {len(images)} images and {len(names)} names"
+        )
+    compared: list[Comparison] = []
+    for name, image in zip(names, images, strict=True):
+        if getattr(image, "ndim", 0) != 3 or getattr(reference, "ndim", 0) != 3:
+            raise ValueError(
+                "Expected images of shape (H, W, 3). "
+                f"Received: reference={shown(reference)} and {shown(image)}"
+            )
+        found = metric.explain(reference[None], image[None])
+        drawn = _as_uint8(image, metric.value_range)
+        compared += comparisons(metric, found, [drawn], [name])
+    return figure(_as_uint8(reference, metric.value_range), compared, layers)
+
+
+def comparisons(
+    metric: LPIPS, explanation: Explanation, images: Iterable[np.ndarray], names: Iterable[str]
+) -> list[Comparison]:
+    """What `metric.explain` gave of a batch of images (H, W, 3) uint8, one by one."""
+    layer_names = metric.backbone.output_names
+    distances = _array(explanation.distance)
+    shares = [_array(layer) for layer in explanation.layers]
+    maps = _array(explanation.map)[..., 0]
+    layer_maps = [_array(layer)[..., 0] for layer in explanation.layer_maps]
+    found = []
+    for i, (image, name) in enumerate(zip(images, names, strict=True)):
+        distance = float(str(distances[i]))  # as many digits as float32 has
+        layers = [
+            (layer, float(share[i]) / distance if distance else 0.0, layer_map[i])
+            for layer, share, layer_map in zip(layer_names, shares, layer_maps, strict=True)
+        ]
+        found.append(Comparison(name, image, distance, maps[i], layers))
+    return found
+
+
+def overlay(image: np.ndarray, values: np.ndarray, largest: float) -> Image.Image:
+    """A map (H, W) over its image (H, W, 3) uint8 in grey: dark where there is no difference,
+    bright at `largest`.
+    """
+    colors = matplotlib.colormaps[COLORS](values / (largest or 1), bytes=True)[..., :3]
+    grey = Image.fromarray(image).convert("L").convert("RGB")
+    return Image.blend(grey, Image.fromarray(colors), OPACITY)
+
+
+def figure(reference: np.ndarray, compared: Sequence[Comparison], layers: bool) -> Figure:
+    """The figure of `heatmap`, of images (H, W, 3) uint8 that are compared already."""
+    count = len(compared[0].layers) if layers else 0
+    height, width = reference.shape[:2]
+    tall = min(max(WIDTH * height / width, NARROWEST / 2), HIGHEST)
+    wide = min(max(tall * width / height, NARROWEST), WIDTH)
+    size = ((3 + count) * wide + 1 + bool(count), len(compared) * (tall + CAPTION))
+    if size[1] * DOTS > MOST_DOTS:
+        most = int(MOST_DOTS / DOTS / (tall + CAPTION))
+        raise ValueError(
+            f"Expected at most {most} images of this shape for a heat map. "
+            f"Received: {len(compared)}"
+        )
+    drawn = Figure(size, dpi=DOTS, layout="constrained")
+    grid = drawn.subplots(len(compared), 3 + count, squeeze=False)
+    largest = _largest(c.map for c in compared)
+    largest_layer = _largest(layer for c in compared for *_, layer in c.layers)
+    for axes, found in zip(grid, compared, strict=True):
+        _draw(axes[0], reference, "reference")
+        _draw(axes[1], found.image, shortened(found.name, int(LETTERS * wide)))
+        shown_map = _draw_map(axes[2], found, found.map, largest)
+        _title(axes[2], f"LPIPS {found.distance:.4f}")
+        drawn.colorbar(shown_map, ax=axes[2])
+        for layer_axes, (name, share, values) in zip(axes[3:], found.layers, strict=False):
+            shown_map = _draw_map(layer_axes, found, values, largest_layer)
+            _title(layer_axes, f"{name}: {share:.0%}")
+        if count:
+            drawn.colorbar(shown_map, ax=axes[-1])
+    return drawn
+
+
+def shortened(name: str, length: int) -> str:
+    """A file name to be drawn where `length` letters fit: its middle is left out."""
+    name = os.fsencode(name).decode("utf-8", "replace")  # names may be no text
+    name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    half = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
+
+
+def _as_uint8(image: Any, value_range: Range) -> np.ndarray:
+    """(H, W, 3), as it is drawn."""
+    array = _array(image)
+    if array.dtype == np.uint8:
+        return array
+    low, high = value_range
+    return np.round(255 * np.clip((array - low) / (high - low), 0, 1)).astype(np.uint8)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def _largest(maps: Iterable[np.ndarray]) -> float:
+    return max(float(values.max()) for values in maps)
+
+
+def _draw(axes: Any, image: np.ndarray, title: str) -> None:
+    axes.set_axis_off()
+    axes.imshow(image)
+    _title(axes, title)
+
+
+def _draw_map(axes: Any, compared: Comparison, values: np.ndarray, largest: float) -> Any:
+    axes.set_axis_off()
+    axes.imshow(Image.fromarray(compared.image).convert("L"), cmap="gray", vmin=0, vmax=255)
+    return axes.imshow(values, cmap=COLORS, vmin=0, vmax=largest or 1, alpha=OPACITY)
+
+
+def _title(axes: Any, text: str) -> None:
+    axes.set_title(text, fontsize=9, parse_math=False)  # a file name may hold dollars

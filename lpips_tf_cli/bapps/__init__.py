@@ -1,0 +1,1 @@
+"""BAPPS data sets, and the scores of a metric on them."""

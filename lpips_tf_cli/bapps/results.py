@@ -1,0 +1,63 @@
+"""A metric's scores on data sets of BAPPS, under a progress bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import lpips_tf
+from lpips_tf import evaluation
+from lpips_tf_cli.bapps.sources import Source, explaining
+from lpips_tf_cli.console.imports import load_metric
+from lpips_tf_cli.console.progress import progress_bar
+
+BASELINES = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A metric's score on one data set."""
+
+    dataset: str
+    score: float
+    low: float  # of the 95% confidence interval
+    high: float
+    count: int
+    seconds: float
+
+
+def build(
+    model: str,
+    net: str,
+    version: str,
+    colorspace: str,
+    head_weights: Path | None,
+    backbone_weights: Path | None,
+) -> Callable:
+    """The metric that the command's options describe."""
+    if model in BASELINES:
+        return BASELINES[model](colorspace)
+    return load_metric(net, version, model == "baseline", head_weights, backbone_weights)
+
+
+def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, evaluation.Columns]:
+    """The score of a metric on a data set, and the distances that it comes from.
+
+    Raises:
+        ValueError: an image cannot be decoded; which one is said.
+    """
+    start = time.perf_counter()
+    with progress_bar(source.name) as progress, explaining(source):
+        columns = evaluation.distances(metric, source.examples, batch_size, progress)
+    seconds = time.perf_counter() - start
+    low, high = evaluation.confidence_interval(columns)
+    count = len(columns["id"])
+    return Result(source.name, evaluation.score(columns), low, high, count, seconds), columns
+
+
+def mean(results: list[Result]) -> float:
+    return float(np.mean([result.score for result in results]))

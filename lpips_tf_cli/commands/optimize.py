@@ -1,0 +1,116 @@
+"""The command that moves an image by gradient descent through the metric: `optimize`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lpips_tf_cli.console.imports import imports, load_metric
+from lpips_tf_cli.console.options import Baseline, Net, Srgb, Version
+from lpips_tf_cli.console.outputs import check_output
+from lpips_tf_cli.console.text import printable
+
+CURVES = (".png", ".svg", ".pdf")
+
+
+def optimize(
+    reference: Annotated[
+        Path, typer.Argument(metavar="REF", help="The image to reach.", show_default=False)
+    ],
+    init: Annotated[
+        Path,
+        typer.Option(
+            metavar="IMG", help="The image to start from, of the same size.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Write the result to this .png file.", show_default=False
+        ),
+    ],
+    steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 200,
+    learning_rate: Annotated[
+        float, typer.Option(help="Learning rate of Adam, for values in [-1, 1].")
+    ] = 0.01,
+    frames: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also write this many images of the way, 2 or more, side by side, to "
+            "OUTPUT-frames.png.",
+            show_default=False,
+        ),
+    ] = 0,
+    curve: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also plot the distance by step to this .png, .svg or .pdf file.",
+            show_default=False,
+        ),
+    ] = None,
+    net: Net = "vgg",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    srgb: Srgb = False,
+):
+    """Moves an image towards a reference by gradient descent, and prints its distance before and
+    after.
+    """
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise typer.BadParameter(
+            f"Expected a number above 0. Received: {learning_rate}", param_hint="--learning-rate"
+        )
+    if frames and not 2 <= frames <= steps + 1:
+        raise typer.BadParameter(
+            f"Expected 2 to {steps + 1} frames for {steps} steps, as the first and the last image "
+            f"are among them. Received: {frames}",
+            param_hint="--frames",
+        )
+    strip = output.with_name(f"{output.stem}-frames.png") if frames else None
+    _check_outputs(
+        {"--output": (output, (".png",)), "--curve": (curve, CURVES)}, (reference, init, strip)
+    )
+    with contextlib.ExitStack() as files:
+        with imports():
+            from lpips_tf._support.whole_files import written_whole
+        temporary = {
+            path: files.enter_context(written_whole(path))
+            for path in (output, strip, curve)
+            if path
+        }
+        metric = load_metric(net, version, baseline)
+        import numpy as np
+
+        from lpips_tf_cli.distances import descent
+
+        way = descent.optimize(metric, reference, init, steps, learning_rate, frames, srgb)
+        descent.save_image(temporary[output], way.image)
+        if strip is not None:
+            descent.save_image(temporary[strip], np.hstack(way.frames))
+        if curve is not None:
+            descent.save_curve(
+                temporary[curve],
+                way.distances,
+                f"LPIPS ({net} {version}{' baseline' if baseline else ''})",
+            )
+    print(f"{printable(init)}: {way.distances[0]:.3f}")
+    print(f"{printable(output)}: {way.last:.3f}")
+
+
+def _check_outputs(named: dict[str, tuple[Path | None, tuple[str, ...]]], others: tuple) -> None:
+    """Refuses suffixes that name no fitting format, and files that are named twice."""
+    taken = {path.resolve() for path in others if path is not None}
+    for option, (path, suffixes) in named.items():
+        if path is None:
+            continue
+        check_output(path, suffixes, option)
+        if path.resolve() in taken:
+            raise typer.BadParameter(
+                f"Expected a file that nothing else names. Received: {path}", param_hint=option
+            )
+        taken.add(path.resolve())

@@ -1,0 +1,98 @@
+"""The command `pair`: distances of images from a reference."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lpips_tf_cli.console import outputs
+from lpips_tf_cli.console.imports import load_metric
+from lpips_tf_cli.console.options import Baseline, Net, Srgb, Version
+from lpips_tf_cli.console.text import printable
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def pair(
+    reference: Annotated[
+        Path, typer.Argument(metavar="REF", help="The reference image.", show_default=False)
+    ],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMG...", help="Images to compare with it.", show_default=False),
+    ],
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    srgb: Srgb = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: reference, image and distance of each.")
+    ] = False,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Also draw where the images differ (.png, .pdf or .svg).",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="With --heatmap: also what each layer adds.")
+    ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Compare tile by tile, for pictures larger than memory; 1024 is a good side.",
+            show_default=False,
+        ),
+    ] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE.tif",
+            help="With --tile: also write where the two pictures differ, a number for each pixel.",
+            show_default=False,
+        ),
+    ] = None,
+):
+    """Prints the distance of each image from a reference of the same size."""
+    if layers and heatmap is None:
+        raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
+    if heatmap is not None and tile is not None:
+        raise typer.BadParameter("Expected no --tile with it; see --map", param_hint="--heatmap")
+    if map_file is not None and (tile is None or len(images) > 1):
+        raise typer.BadParameter("Expected --tile with it, and one image", param_hint="--map")
+    outputs.check_output(heatmap, PICTURES, "--heatmap")
+    outputs.check_output(map_file, (".tif", ".tiff"), "--map")
+    for option, path in (("--heatmap", heatmap), ("--map", map_file)):
+        outputs.check_no_input(path, [reference, *images], option)
+    with outputs.whole_file(heatmap) as picture, outputs.whole_file(map_file) as map_output:
+        metric = load_metric(net, version, baseline)
+        from lpips_tf_cli.distances.image_files import ImageFiles
+
+        files = ImageFiles(srgb)
+        if tile is None:
+            from lpips_tf_cli.distances.pairs import pair_distances
+
+            pairs = [(reference, image) for image in images]
+            if picture is None:
+                distances = pair_distances(metric, pairs, files)
+            else:
+                from lpips_tf_cli.reports import heatmaps
+
+                distances = heatmaps.write(picture, metric, pairs, files, layers)
+        else:
+            from lpips_tf_cli.distances import tiles
+
+            distances = tiles.distances(metric, reference, images, tile, map_output, srgb)
+    if json:
+        rows = [(str(reference), str(image), d) for image, d in zip(images, distances, strict=True)]
+        outputs.write_json(sys.stdout, ("reference", "image", "distance"), rows)
+    else:
+        for image, distance in zip(images, distances, strict=True):
+            print(f"{printable(image)}: {distance:.3f}")

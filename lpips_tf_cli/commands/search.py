@@ -1,0 +1,144 @@
+"""The commands that look for near pictures: `index`, `search` and `duplicates`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lpips_tf_cli.console import outputs
+from lpips_tf_cli.console.imports import extra, load_metric
+from lpips_tf_cli.console.options import Baseline, Net, Output, SkipErrors, Srgb, Version
+from lpips_tf_cli.console.text import counted, printable
+
+if TYPE_CHECKING:
+    from lpips_tf_cli.distances.image_files import ImageFiles
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder of images.", show_default=False)
+]
+Size = Annotated[
+    int, typer.Option(min=1, help="Side in pixels that pictures are resized to before all.")
+]
+Factory = Annotated[
+    str, typer.Option(help="Kind of FAISS index, such as Flat, PCA64,PQ16 or IVF256,Flat.")
+]
+Dimensions = Annotated[
+    int, typer.Option(min=1, help="Numbers that an embedding is shortened to before FAISS.")
+]
+Candidates = Annotated[
+    int, typer.Option(min=1, help="Pictures of FAISS' whose distances are computed.")
+]
+
+
+def index(
+    folder: Folder,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="INDEX.h5", help="The index.", show_default=False),
+    ],
+    size: Size = 64,
+    factory: Factory = "Flat",
+    dimensions: Dimensions = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shortening.")] = 0,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    srgb: Srgb = False,
+    skip_errors: SkipErrors = False,
+):
+    """Writes an index of a folder's images, for `search`."""
+    outputs.check_output(output, (".h5",))
+    with outputs.whole_file(output) as temporary:
+        with extra("index", "neighbors"):
+            from lpips_tf_cli.distances import image_files, image_index, listing
+        metric = load_metric(net, version, baseline)
+        names = listing.image_names(folder, least=1)
+        files = image_files.ImageFiles(srgb, skip_errors)
+        built = image_index.indexed(metric, folder, names, files, size, factory, dimensions, seed)
+        built.save(temporary or output)
+    print(f"{printable(output)}: {counted(len(built.names), 'image')}{_errors(files)}")
+    return int(bool(files.errors))
+
+
+def search(
+    index_file: Annotated[
+        Path, typer.Argument(metavar="INDEX.h5", help="From `index`.", show_default=False)
+    ],
+    queries: Annotated[
+        list[Path],
+        typer.Argument(metavar="QUERY...", help="Images to look for.", show_default=False),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many of each.")] = 10,
+    candidates: Candidates = 100,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: query, image and distance of each.")
+    ] = False,
+    net: Annotated[
+        Literal["alex", "vgg", "squeeze"] | None,
+        typer.Option(help="What the index has to be of; by default any.", show_default=False),
+    ] = None,
+    srgb: Srgb = False,
+):
+    """Prints the images of an index that are nearest to others, and their distances."""
+    with extra("search", "neighbors"):
+        from lpips_tf_cli.distances import image_index
+    rows = image_index.found(index_file, queries, k, candidates, net, srgb)
+    if json:
+        outputs.write_json(sys.stdout, ("query", "image", "distance"), rows)
+    else:
+        for query, name, distance in rows:
+            print(f"{printable(query)}, {printable(name)}: {distance:.3f}")
+
+
+def duplicates(
+    folder: Folder,
+    threshold: Annotated[float, typer.Option(min=0, help="The largest distance of a pair.")] = 0.05,
+    output: Output = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Also draw the groups, a row each.", show_default=False
+        ),
+    ] = None,
+    size: Size = 64,
+    net: Net = "alex",
+    version: Version = "0.1",
+    baseline: Baseline = False,
+    srgb: Srgb = False,
+    skip_errors: SkipErrors = False,
+):
+    """Prints groups of images in a folder that look the same, connected by pairs within a
+    threshold.
+    """
+    outputs.check_output(output)
+    outputs.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
+    with outputs.output_file(output) as write, outputs.whole_file(sheet) as drawn:
+        with extra("duplicates", "neighbors"):
+            from lpips_tf_cli.distances import image_files, image_index, listing
+            from lpips_tf_cli.reports import contact_sheets
+        metric = load_metric(net, version, baseline)
+        names = listing.image_names(folder, least=1)
+        files = image_files.ImageFiles(srgb, skip_errors)
+        gallery = image_index.indexed(metric, folder, names, files, size)
+        pairs, groups = image_index.duplicates(gallery, threshold)
+        if skip_errors:
+            rows: list[tuple] = [(*pair, None) for pair in pairs]
+            rows += [(names[i], None, None, error) for i, error in files.errors.items()]
+            write(("image0", "image1", "distance", "error"), rows)
+        else:
+            write(("image0", "image1", "distance"), pairs)
+        if drawn is not None:
+            contact_sheets.draw(drawn, folder, groups, files)
+    for group in groups:
+        print(", ".join(map(printable, group)))
+    count = counted(sum(map(len, groups)), "image")
+    found = f"{counted(len(groups), 'group')} of {count}, {counted(len(pairs), 'pair')}"
+    print(f"{found}{_errors(files)}")
+    return int(bool(files.errors))
+
+
+def _errors(files: ImageFiles) -> str:
+    return f", {counted(len(files.errors), 'error')}" if files.errors else ""

@@ -1,0 +1,146 @@
+"""The command that trains a metric on BAPPS: `train`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lpips_tf_cli.console.imports import extra
+from lpips_tf_cli.console.options import (
+    BappsDir,
+    DataDir,
+    Net,
+    Version,
+    check_one_place,
+    checked_datasets,
+)
+from lpips_tf_cli.console.text import printable
+
+
+def train(
+    datasets: Annotated[
+        list[str],
+        typer.Option(
+            metavar="DATASET...",
+            help="Data sets to train on, such as train/traditional train/cnn train/mix, as one.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the run: empty, new, or with --resume its own.",
+            show_default=False,
+        ),
+    ],
+    mode: Annotated[
+        Literal["heads", "tune", "scratch"],
+        typer.Option(
+            help="heads: the network stays as it is. tune: it is trained too, from ImageNet's "
+            "weights; scratch: from random ones."
+        ),
+    ] = "heads",
+    net: Net = "alex",
+    version: Version = "0.1",
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs at the learning rate.")] = 5,
+    decay_epochs: Annotated[
+        int, typer.Option(min=0, help="Further epochs, in which it falls to 0.")
+    ] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Triplets in a step.")] = 50,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
+    dropout: Annotated[
+        float, typer.Option(help="Share of what is dropped before each head.")
+    ] = 0.5,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")
+    ] = 0,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET...",
+            help="Data sets to score after each epoch; best is then chosen by them.",
+            show_default=False,
+        ),
+    ] = None,
+    cache_features: Annotated[
+        bool,
+        typer.Option(
+            "--cache-features",
+            help="For heads: pass the network once over the data, and train on what is kept.",
+        ),
+    ] = False,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where that is kept; by default in ~/.keras/lpips_tf/features.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, if there is one.")
+    ] = False,
+    bapps_dir: BappsDir = None,
+    data_dir: DataDir = None,
+):
+    """Trains a metric on what people said of the BAPPS data set, as the paper trained its own."""
+    _check_numbers(epochs + decay_epochs, learning_rate, dropout)
+    if mode != "heads" and cache_features:
+        raise typer.BadParameter(
+            f"Expected --mode heads with it. Received: {mode}", param_hint="--cache-features"
+        )
+    if cache_dir is not None and not cache_features:
+        raise typer.BadParameter("Expected --cache-features with it", param_hint="--cache-dir")
+    check_one_place(bapps_dir, data_dir)
+    with extra("train", "train"):
+        import tensorboard  # noqa: F401
+
+        from lpips_tf_cli.training_runs import fitting
+    names = checked_datasets("2afc", datasets)
+    validation_names = checked_datasets("2afc", validation or [], "--validation")
+    _warn_of_validation_data(names, validation_names)
+    options = fitting.Options(
+        datasets=names,
+        validation=validation_names,
+        mode=mode,
+        net=net,
+        version=version,
+        epochs=epochs,
+        decay_epochs=decay_epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        dropout=dropout,
+        seed=seed,
+        cache_features=cache_features,
+    )
+    places = fitting.Places(output, bapps_dir, data_dir, cache_dir)
+    for path, what in fitting.train(options, places, resume):
+        print(f"{printable(path)}: {what}")
+
+
+def _warn_of_validation_data(datasets: list[str], validation: list[str]) -> None:
+    seen = [name for name in datasets if name.startswith("val/") or name in validation]
+    if seen:
+        warnings.warn(
+            f"{' and '.join(seen)} of --datasets is for validation. After training on it, a score "
+            "on it does not tell how the metric does on other images",
+            stacklevel=2,
+        )
+
+
+def _check_numbers(epochs: int, learning_rate: float, dropout: float) -> None:
+    if epochs < 1:
+        raise typer.BadParameter("Expected an epoch or more. Received: 0", param_hint="--epochs")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise typer.BadParameter(
+            f"Expected a number above 0. Received: {learning_rate}", param_hint="--learning-rate"
+        )
+    if not 0 <= dropout < 1:
+        raise typer.BadParameter(
+            f"Expected a share from 0 to below 1. Received: {dropout}", param_hint="--dropout"
+        )

@@ -1,0 +1,1 @@
+"""What every command shares: options, output files, messages, exit codes, progress."""

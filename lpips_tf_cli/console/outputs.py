@@ -1,0 +1,96 @@
+"""Writes results as CSV and JSON files, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import typer
+
+from lpips_tf_cli.console.imports import imports
+
+Write = Callable[[Sequence[str], Iterable[Sequence]], None]
+
+
+def check_output(
+    path: Path | None, suffixes: Sequence[str] = (".csv", ".json"), option: str = "--output"
+) -> None:
+    """Refuses a file whose suffix names no format, as wrong usage."""
+    if path is not None and path.suffix.lower() not in suffixes:
+        raise typer.BadParameter(
+            f"Expected a file that ends in {' or '.join(suffixes)}. Received: {path}",
+            param_hint=option,
+        )
+
+
+def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> None:
+    """Refuses to write over a file that is read, as wrong usage."""
+    exists = os.path.exists  # of a name that is too long `Path.exists` raises
+    if path and exists(path) and any(exists(p) and path.samefile(p) for p in inputs):
+        raise typer.BadParameter(
+            f"Expected a file that is not read as well. Received: {path}", param_hint=option
+        )
+
+
+@contextlib.contextmanager
+def whole_file(path: Path | None) -> Iterator[Path | None]:
+    """Yields a temporary path, which becomes `path` when the block ends, or not at all; for None
+    it yields None.
+
+    A file that cannot be written raises OSError at once, before the work in the block is done for
+    nothing.
+    """
+    if path is None:
+        yield None
+        return
+    with imports():
+        from lpips_tf._support.whole_files import written_whole
+
+    with written_whole(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def output_file(path: Path | None) -> Iterator[Write]:
+    """Yields a function that writes a table, its column names and rows, to `path`, as `whole_file`;
+    for None it does nothing.
+    """
+    with whole_file(path) as temporary:
+
+        def write(names, rows):
+            if temporary is None:
+                return
+            with temporary.open(
+                "w", newline="", encoding="utf-8", errors="surrogateescape"
+            ) as file:
+                json = temporary.suffix.lower() == ".json"
+                (write_json if json else write_csv)(file, names, rows)
+
+        yield write
+
+
+def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Writes a line of names and a line a row; text is quoted, as file names may hold anything."""
+    table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    table.writerow(names)
+    table.writerows(rows)
+
+
+def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Writes a list with an object a row, a line each; NaN and infinity, which JSON lacks, as
+    null.
+    """
+    file.write("[")
+    for i, row in enumerate(rows):
+        found = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        file.write(("," if i else "") + "\n  " + json.dumps(found))
+    file.write("\n]\n")

@@ -1,0 +1,102 @@
+"""Runs a command line: one line on standard error for what fails, and the exit code."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import signal
+import sys
+import warnings
+from typing import Any, cast
+
+import typer
+
+from lpips_tf_cli.console.text import say
+
+EXPECTED = {  # by Pydantic's name of the error
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
+}
+
+
+def run(app: typer.Typer, name: str) -> None:
+    """Runs `app` and exits: code 0, 1 for what failed, 2 for wrong usage, 130 when interrupted,
+    143 when terminated.
+
+    With LPIPS_TF_TRACEBACK=1 in the environment, what failed shows its traceback.
+    """
+    codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up first
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by the caller
+            cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    warned: set[str] = set()
+
+    def show_warning(message, *_):
+        if str(message) not in warned:  # files may be read twice
+            warned.add(str(message))
+            say(name, f"warning: {message}")
+
+    warnings.showwarning = show_warning
+    try:
+        code = app(standalone_mode=False, prog_name=name) or 0
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", name)
+        if message := _usage(error).rstrip("."):  # none without arguments, when help is shown
+            say(name, f"{message}. See {command} --help.")
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader of standard output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if "LPIPS_TF_TRACEBACK" in os.environ:
+            raise
+        expected = isinstance(error, (OSError, ValueError, ImportError))
+        say(name, str(error) if expected else _unexpected(error))
+        code = 1
+    sys.exit(code)
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that the caller closed: what is printed there is an error."""
+
+    def write(self, text: str) -> int:
+        raise OSError("Cannot print: standard output is closed")
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the usage, without the words of Pydantic, which Typer reads values by."""
+    found: list[Any] = getattr(error.__cause__, "errors", list)()
+    if found:
+        problem = found[0]
+        limits = {k: str(v).removesuffix(".0") for k, v in problem.get("ctx", {}).items()}
+        expected = EXPECTED.get(problem["type"], "").format(**limits)
+        error.message = (
+            f"Expected {expected}. Received: {problem['input']}"
+            if expected
+            else problem["msg"].removeprefix("Value error, ")
+        )
+    return error.format_message()
+
+
+def _unexpected(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (LPIPS_TF_TRACEBACK=1 shows where)"
+
+
+def _bytes_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Prints a file name that is no text as the bytes that it has, and what an encoding lacks
+    escaped.
+    """
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)

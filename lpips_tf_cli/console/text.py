@@ -1,0 +1,32 @@
+"""Text on the terminal: file names, counts, lines on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def printable(name: object) -> str:
+    """A file name without control characters, which could break lines or command a terminal."""
+    return "".join(
+        c if c.isprintable() or "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode()
+        for c in str(name)
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as "1 image" or "1,200 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(name: str, length: int) -> str:
+    """A file name to be drawn where `length` letters fit: its middle is left out."""
+    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
+    half = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
+
+
+def say(name: str, message: str) -> None:
+    """Prints a line on standard error."""
+    if sys.stderr is not None:  # in one piece, as threads may warn
+        sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")

@@ -1,0 +1,52 @@
+"""How a command reads its image files: colour profiles, and files that cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lpips_tf import images
+from lpips_tf_cli.console.text import say
+
+
+class ImageFiles:
+    """Reads image files, and notes what cannot be read.
+
+    Args:
+        srgb: converts images with other colour profiles, as `images.load` does.
+        skip_errors: goes on after an error; None for commands without this option.
+
+    Attributes:
+        errors: what was wrong, by the index of the image or pair.
+    """
+
+    def __init__(self, srgb: bool = False, skip_errors: bool | None = None):
+        self.srgb = srgb
+        self.skip_errors = skip_errors
+        self.errors: dict[int, str] = {}
+
+    def load(self, path: Path) -> np.ndarray:
+        return images.load(path, self.srgb)
+
+    @contextlib.contextmanager
+    def reading(self, index: int) -> Iterator[None]:
+        """Around what reads an image or a pair: an error is noted and told, or raised."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            if self.skip_errors:
+                self.errors[index] = str(error)
+                say("lpips-tf", f"skipped: {error}")
+            elif self.skip_errors is None:
+                raise
+            else:
+                kind = OSError if isinstance(error, OSError) else ValueError
+                advice = "To go on without it, use --skip-errors"
+                raise kind(f"{str(error).rstrip('.')}. {advice}") from error
+
+    def read(self, count: int) -> list[int]:
+        """Those of `count` images or pairs that had no error."""
+        return [i for i in range(count) if i not in self.errors]

@@ -1,0 +1,42 @@
+"""Distances of pictures that are larger than memory, under a progress bar: `pair --tile`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lpips_tf
+from lpips_tf import tiling
+from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.distances import tiff
+
+
+def distances(
+    metric: lpips_tf.LPIPS,
+    reference: Path,
+    images: Sequence[Path],
+    tile: int,
+    output: Path | None,
+    srgb: bool,
+) -> list[float]:
+    """The distance of each picture from the reference; `output` gets the map of the last one."""
+    found = []
+    with tiff.opened(reference, srgb) as in0:
+        for path in images:
+            with tiff.opened(path, srgb) as in1, progress_bar(path.name) as progress:
+                _check_size(reference, in0.shape, path, in1.shape)
+                if output is None:
+                    found.append(tiling.tiled_distance(metric, in0, in1, tile, progress=progress))
+                    continue
+                with tiling.tiled_maps(metric, in0, in1, tile, progress) as (distance, rows):
+                    tiff.write_map(output, in0.shape[:2], rows)
+                found.append(distance)
+    return found
+
+
+def _check_size(reference: Path, shape0: tuple, path: Path, shape1: tuple) -> None:
+    if shape0 != shape1:
+        raise ValueError(
+            f"Expected images of one size. Received: {reference} of {shape0[1]}x{shape0[0]} pixels "
+            f"and {path} of {shape1[1]}x{shape1[0]}"
+        )

@@ -1,0 +1,1 @@
+"""Training in a folder: data, epochs, checkpoints, curves."""

@@ -1,0 +1,240 @@
+"""Training a metric in a folder of its own, from the data sets to the weight files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import lpips_tf
+from lpips_tf import training as ranking
+from lpips_tf import weights
+from lpips_tf._support.whole_files import written_whole
+from lpips_tf.weights import downloads
+from lpips_tf_cli.bapps import devices
+from lpips_tf_cli.bapps.sources import Source, explaining, open_source, reason
+from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.console.text import counted
+from lpips_tf_cli.training_runs import cached_features, epochs
+from lpips_tf_cli.training_runs.epoch_callbacks import Record, Report, Seeds, Summaries
+from lpips_tf_cli.training_runs.learning_curves import save_curves
+from lpips_tf_cli.training_runs.run_folder import Run, load_checkpoint
+
+SHOWN = 8  # triplets in TensorBoard
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What decides the outcome of a training, beside the data."""
+
+    datasets: list[str]
+    validation: list[str]
+    mode: str
+    net: str
+    version: str
+    epochs: int
+    decay_epochs: int
+    batch_size: int
+    learning_rate: float
+    dropout: float
+    seed: int
+    cache_features: bool
+
+    @property
+    def all_epochs(self) -> int:
+        return self.epochs + self.decay_epochs
+
+
+class Places(NamedTuple):
+    """Where a training reads and writes."""
+
+    output: Path
+    bapps_dir: Path | None
+    data_dir: Path | None
+    cache_dir: Path | None
+
+
+def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, str]]:
+    """Trains, or goes on.
+
+    Returns:
+        The weight files and what they are; none on hosts other than the first.
+
+    Raises:
+        ValueError: data that is missing or cannot be read, or a folder with another run.
+        OSError: something cannot be written; what the last whole epoch reached is kept.
+    """
+    strategy = devices.strategy(hosts=True)
+    chief = devices.is_chief(strategy)
+    keras.utils.set_random_seed(options.seed)
+    tf.random.set_seed(1)  # beside 0, `tf.data` takes no seed that is a tensor
+    sources, validation = (
+        [open_source("2afc", name, places.bapps_dir, places.data_dir) for name in names]
+        for names in (options.datasets, options.validation)
+    )
+    config = _config(options, [*sources, *validation])
+    with devices.explaining_hosts(strategy), explaining(*sources, *validation):
+        run = Run(places.output, config, resume) if chief else None
+        devices.check_same(strategy, json.dumps([config["options"], config["data"]]))
+        with strategy.scope():
+            model = load_checkpoint(places.output) if resume else None
+            model = model or _build(options)
+        shuffling = epochs.Shuffling(
+            options.batch_size, options.seed, strategy.num_replicas_in_sync
+        )
+        count = sum(int(source.stored.cardinality()) for source in sources)
+        done = _finished_epochs(model, shuffling.steps(count))
+        if run is not None:
+            run.begin(done)
+        with _naming_resume(places.output, run):
+            data = _data(model.metric, options, places, sources, validation, shuffling)
+            if done < options.all_epochs:
+                _fit(model, options, data, done, run, validation or sources)
+    return [] if run is None else _finish(run, model, options)
+
+
+@contextlib.contextmanager
+def _naming_resume(output: Path, run: Run | None) -> Iterator[None]:
+    """Around a training: tells how an interrupted one goes on, and a full disk as an OSError."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(f"Cannot write {output}: {reason(error.message)}") from error
+    except (KeyboardInterrupt, SystemExit):
+        if run is not None:
+            done = counted(len(run.history), "epoch")
+            say = f"lpips-tf: stopped after {done}. The same command with --resume goes on\n"
+            sys.stderr.write(say)
+        raise
+
+
+def _build(options: Options) -> ranking.RankingModel:
+    metric = lpips_tf.LPIPS(
+        options.net,
+        options.version,
+        backbone_weights=None if options.mode == "scratch" else "imagenet",
+        head_weights=None,
+        dropout=options.dropout,
+    )
+    kind = ranking.CachedRankingModel if options.cache_features else ranking.RankingModel
+    model = kind(metric, options.mode)
+    model.compile(ranking.optimizer(options.learning_rate))
+    model.optimizer.build(model.trainable_variables)  # else the first step would be traced twice
+    return model
+
+
+def _data(
+    metric: lpips_tf.LPIPS,
+    options: Options,
+    places: Places,
+    sources: list[Source],
+    validation: list[Source],
+    shuffling: epochs.Shuffling,
+) -> epochs.Data:
+    if not options.cache_features:
+        return epochs.of_images(sources, validation, shuffling)
+    folder = places.cache_dir or downloads.home() / "features"
+    records, validated = (
+        [cached_features.cached(metric, source, folder) for source in part]
+        for part in (sources, validation)
+    )
+    return epochs.of_differences(records, validated, shuffling)
+
+
+def _finished_epochs(model: ranking.RankingModel, steps: int) -> int:
+    iterations = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    # On another number of devices an epoch may have had one step more or less.
+    return round(iterations / steps)
+
+
+def _fit(
+    model: ranking.RankingModel,
+    options: Options,
+    data: epochs.Data,
+    done: int,
+    run: Run | None,
+    shown: list[Source],
+) -> None:
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(
+            lambda epoch: ranking.learning_rate(
+                epoch, options.learning_rate, options.epochs, options.decay_epochs
+            )
+        ),
+        Seeds(options.seed),
+    ]
+    with contextlib.ExitStack() as stack:
+        if run is not None:
+            bar = stack.enter_context(progress_bar("training"))
+            logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
+            pictures = Summaries(run.logs / "heads", *_first(shown, SHOWN))
+            callbacks += [
+                logs,
+                pictures,
+                Record(run),
+                Report(bar, data.steps, options.all_epochs, run),
+            ]
+        model.fit(
+            data.epochs.between(done, options.all_epochs),
+            epochs=options.all_epochs,
+            initial_epoch=done,
+            steps_per_epoch=data.steps,
+            validation_data=data.validation,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+
+
+def _first(sources: list[Source], count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The first triplets of each data set, `count` or a few more together, and what people said."""
+    each = -(-count // len(sources))
+    examples = [
+        example
+        for source in sources
+        for example in source.read(source.stored.take(each)).as_numpy_iterator()
+    ]
+    images = [np.stack([example[name] for example in examples]) for name in ("ref", "p0", "p1")]
+    return images, np.array([example["judge"] for example in examples])
+
+
+def _finish(run: Run, model: ranking.RankingModel, options: Options) -> list[tuple[Path, str]]:
+    """Writes the weight files and the curves of a finished training."""
+    with written_whole(run.folder / "learning_curve.png") as temporary:
+        save_curves(temporary, run.history)
+    metric, heads, backbone = model.metric, run.folder / "heads.h5", run.folder / "backbone.h5"
+    source = f"lpips-tf train --mode {options.mode} on {', '.join(options.datasets)}"
+    agreement = f"2AFC in training {run.history[-1]['two_afc']:.1%}"
+    weights.write_heads(heads, metric, source)
+    files = [(heads, f"heads of {metric.net} {metric.version}, {agreement}")]
+    if options.mode != "heads":
+        weights.write_backbone(backbone, metric, source)
+        files.append((backbone, f"convolutions of {metric.net}"))
+    return files
+
+
+def _config(options: Options, sources: list[Source]) -> dict[str, Any]:
+    modules = (lpips_tf, keras, tf, np)
+    versions = {module.__name__: module.__version__ for module in modules}
+    return {
+        "options": dataclasses.asdict(options),
+        "data": {
+            source.name: {
+                "triplets": int(source.stored.cardinality()),
+                "names_and_sizes": source.fingerprint(times=False),
+            }
+            for source in sources
+        },
+        "files": {source.name: [str(path) for path in source.files] for source in sources},
+        "versions": versions | {"python": platform.python_version()},
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+    }

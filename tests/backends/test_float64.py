@@ -1,0 +1,104 @@
+"""Everything in float64 where that is the metric's dtype."""
+
+import keras
+import numpy as np
+import pytest
+from benchmarks.gradients import gradient
+from checking import numbers
+from keras import ops
+
+import lpips_tf
+from lpips_tf import feature_cache
+
+BACKEND = keras.backend.backend()
+LEAST = {"alex": 31, "vgg": 16}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def x64():
+    if BACKEND != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+def images(net, seed=0):
+    shape = (1, LEAST[net] + 2, LEAST[net], 3)
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, shape), rng.uniform(-1, 1, shape)
+
+
+def metric(net, **options):
+    return lpips_tf.LPIPS(net, dtype="float64", **options)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("net", LEAST)
+def test_gradients_are_those_of_differences(net, first):
+    """In float32 the differences of so near images are noise."""
+    x, y = images(net)
+    compare = metric(net)
+
+    def distance(image):
+        return ops.sum(compare(image, y) if first else compare(y, image))
+
+    direction = np.random.default_rng(1).normal(size=x.shape)
+    step = 1e-7 / np.linalg.norm(direction)
+    above, below = (
+        numbers(distance(ops.convert_to_tensor(x + sign * step * direction))) for sign in (1, -1)
+    )
+    slope = (gradient(distance, x) * direction).sum()
+    assert above.dtype == np.float64
+    assert (above - below) / (2 * step) == pytest.approx(slope, rel=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
+@pytest.mark.parametrize("net", LEAST)
+def test_gradcheck_of_pytorch(net):
+    import torch
+
+    pair = [torch.tensor(image, requires_grad=True) for image in images(net)]
+    compare = metric(net)
+    assert torch.autograd.gradcheck(lambda x, y: compare(x, y), pair, fast_mode=True, eps=1e-7)
+    assert compare(*pair).dtype == torch.float64
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="needs the JAX backend")
+def test_check_grads_of_jax():
+    from jax.test_util import check_grads
+
+    compare = metric("alex")
+    check_grads(
+        lambda x, y: compare(x, y)[0],
+        tuple(map(ops.convert_to_tensor, images("alex"))),
+        order=1,
+        modes=["rev"],
+        eps=1e-7,
+        atol=1e-6,
+        rtol=1e-5,
+    )
+
+
+def digits(values):
+    """The share of numbers that float32 does not hold."""
+    values = numbers(values)
+    assert values.dtype == np.float64
+    return (values != values.astype("float32")).mean()
+
+
+def test_nothing_is_rounded_to_float32_on_the_way():
+    x, y = images("alex")
+    compare = metric("alex")
+    assert digits(compare(x, y)) == 1
+    assert digits(metric("alex", spatial=True)(x, y)) > 0.9
+    assert all(digits(part) > 0.9 for part in compare.layer_maps(x, y))
+    for part in (compare.embed(x), *compare.normalized_features(x)[0]):
+        part = numbers(part)
+        assert digits(part[part != 0]) > 0.9
+    (found,) = feature_cache.averaged_differences(compare, x, y)
+    found = numbers(found)
+    assert digits(found[found != 0]) > 0.9

@@ -1,0 +1,60 @@
+"""A metric's weights in the files and states of each backend."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from checking import numbers
+
+import lpips_tf
+
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (2, 3, 32, 33, 3), "uint8")
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    metric = lpips_tf.LPIPS(backbone_weights=None)
+    for head in metric.heads:
+        head.kernel.assign(3 * head.kernel)
+    return metric
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
+def test_state_dictionaries(images, tuned):
+    import torch
+
+    file = io.BytesIO()
+    torch.save(tuned.state_dict(), file)
+    file.seek(0)
+    restored = lpips_tf.LPIPS()
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    np.testing.assert_array_equal(numbers(restored(*images)), numbers(tuned(*images)))
+
+
+def test_stateless_calls(images, tuned):
+    """What Orbax keeps of a model: the values of its variables."""
+    values = [
+        [numbers(variable) for variable in variables]
+        for variables in (tuned.trainable_variables, tuned.non_trainable_variables)
+    ]
+    found, _ = lpips_tf.LPIPS().stateless_call(*values, *images)
+    np.testing.assert_allclose(numbers(found), numbers(tuned(*images)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["metric.keras", "metric.weights.h5"])
+def test_files_of_keras(images, tuned, tmp_path, name):
+    path = tmp_path / name
+    if name.endswith(".keras"):
+        tuned.save(path)
+        restored = keras.saving.load_model(path)
+    else:
+        tuned.save_weights(path)
+        restored = lpips_tf.LPIPS(backbone_weights=None)
+        restored.load_weights(path)
+    np.testing.assert_array_equal(numbers(restored(*images)), numbers(tuned(*images)))

@@ -1,0 +1,222 @@
+"""Every snippet and command of README and docs/ runs, and prints what stands there; every link
+leads somewhere.
+"""
+
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torch_files
+from benchmarks.synthetic_bapps import write_photographs
+from checking import ROOT
+from PIL import Image
+
+import lpips_tf.export
+from lpips_tf.weights.torch_checkpoints import HEAD_CHANNELS
+from lpips_tf_cli import main
+from tfds_bapps import tree
+
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
+SITE = ROOT / "build" / "docs"
+# What `make` and `pip` do is tried by .ci/run, which consists of these commands.
+SETUP = {
+    "make demo", "make test", "make test-all EXTRAS=test,parity,tfds", "make test-backends",
+    "make lint", "make web", "make docs",
+    "python -m http.server -d build/web", # tests/test_web.py serves it so
+    "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
+    "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
+}  # fmt: skip
+
+
+def blocks(page, language):
+    text = TEXTS[page]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def pages_with(language):
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with what the commands name."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for folder, picture in (("results", "noisy"), ("originals", "reference")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ROOT / f"examples/images/{picture}.png", tmp_path / folder / "cat.png")
+    for folder, picture in (("results", "image"), ("originals", "reference")):
+        Image.open(tmp_path / folder / "cat.png").convert("RGB").save(tmp_path / f"{picture}.tif")
+    (tmp_path / "manifest.csv").write_text(
+        "reference,image\noriginals/cat.png,results/cat.png\noriginals/cat.png,none.png\n"
+    )
+    heads = {
+        f"lin{i}.model.1.weight": np.ones((1, c, 1, 1), "f4")
+        for i, c in enumerate(HEAD_CHANNELS["alex"])
+    }
+    torch_files.save(tmp_path / "alex.pth", heads)
+    for split in tree.splits("2afc"):
+        write_photographs(tmp_path / "bapps", "2afc", split, 3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def run_python(page):
+    """Runs a page's snippets, one after the other; the names that they define."""
+    names: dict = {}
+    for code in blocks(page, "python"):
+        if "grpc" not in code:  # tests/test_serving.py
+            exec(compile(code, page, "exec"), names)
+    return names
+
+
+def assert_same_text(printed, expected):
+    """The same words, and the same numbers but for rounding, which differs between processors."""
+    number = r"\d+\.\d+"
+    assert re.sub(number, "#", printed) == re.sub(number, "#", expected)
+    received = [float(n) for n in re.findall(number, printed)]
+    assert received == pytest.approx([float(n) for n in re.findall(number, expected)], abs=1.1e-3)
+
+
+def commented(page):
+    """What a page's comments say that `print` shows."""
+    return re.findall(r"^print\(.*# .*?(\[[\d. ]+\])$", TEXTS[page], re.MULTILINE)
+
+
+TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/training.md")
+
+
+@pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])
+def test_python(workplace, capsys, page):
+    run_python(page)
+    expected = commented(page)
+    printed = re.findall(r"\[[\d. ]+\]", capsys.readouterr().out)
+    assert_same_text(" ".join(printed), " ".join(expected))
+
+
+def test_python_of_the_readme(workplace, capsys):
+    lpips_tf.export.export_saved_model(lpips_tf.LPIPS(), "served", warmup=False)
+    names = run_python("README.md")
+    assert_same_text(capsys.readouterr().out, "[0.1731537]\n")
+    assert commented("README.md")[0] == "[0.1731537]"
+    assert names["maps"].shape == (8, 64, 64, 1)
+    assert names["matrix"].shape == (8, 8)
+    above = names["matrix"][np.triu_indices(8, 1)]
+    assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
+
+
+def test_what_the_judgements_pages_compute(workplace, capsys):
+    names = run_python("docs/bapps.md")
+    score, *_ = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"[01]\.\d{3} \([01]\.\d+, [01]\.\d+\)", score)
+    assert [batch["ref"].shape for batch in names["triplets"]] == [(3, 64, 64, 3)]
+    run_python("docs/training.md")
+    assert (workplace / "heads.h5").exists()
+
+
+def test_examples_in_docstrings():
+    rng = np.random.default_rng(0)
+    image = keras.Input((32, 32, 3))
+    triplets = rng.integers(0, 256, (3, 2, 64, 64, 3), "uint8")
+    given = {
+        "lpips_tf": lpips_tf, "references": triplets[0], "images": triplets[1],
+        "model": keras.Model(image, keras.layers.Conv2D(3, 1)(image)),
+        "ref": triplets[0], "p0": triplets[1], "p1": triplets[2], "judge": np.ones(2, "float32"),
+    }  # fmt: skip
+    examples = 0
+    for module in (lpips_tf.metric, lpips_tf.training):
+        for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+            names = vars(module) | given
+            for example in test.examples:  # what they show is said in words
+                exec(example.source, names)
+                examples += 1
+    assert examples == 6
+
+
+def printed_by(command, run_program):
+    """What a command line prints. Ours run in this process, which has loaded TensorFlow."""
+    program, *arguments = shlex.split(command)
+    if program != "lpips-tf":
+        assert program == "python"
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    output = arguments.pop() if ">" in arguments else None
+    if output:
+        assert arguments.pop() == ">"
+    code, printed, err = run_program(main.main, *arguments)
+    assert code == 0, err
+    if output:
+        Path(output).write_text(printed)
+    return "" if output else printed
+
+
+@pytest.mark.parametrize("page", pages_with("console"))
+def test_commands(workplace, run_program, page):
+    for text in blocks(page, "console"):
+        for call in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, expected = call.split("\n", 1)
+            printed = printed_by(command, run_program)
+            if "weights_conversion" in command:  # what it says of PyTorch depends on the machine
+                printed = printed.splitlines(keepends=True)[-1]
+            if "lpips-tf train" in command:  # on other data
+                printed, expected = (re.sub(r"\d+\.\d%", "#", text) for text in (printed, expected))
+            assert_same_text(printed, expected)
+
+
+def test_setup_commands_are_those_of_the_makefile_and_ci():
+    lines = {
+        re.sub(r"\s+#.*", "", line)
+        for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()
+    }  # fmt: skip
+    assert lines == SETUP
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {line.split()[1] for line in lines if line.startswith("make")} <= targets
+
+
+def test_snippets_have_a_language_that_is_run():
+    languages = {name for text in TEXTS.values() for name in re.findall(r"^ *```(.+)$", text, re.M)}
+    assert languages == {"python", "console", "sh", "bash", "json", "bibtex"}
+    assert pages_with("json") == ["README.md"]  # tests/test_serving.py
+    assert pages_with("bash") == ["README.md", "docs/beam.md"]  # and of clusters, in test_beam.py
+
+
+def anchors(text):
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links(page):
+    """As they are read in the repository; `make docs` checks those of the site."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXTS[page]):
+        name, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / name if name else ROOT / page
+        assert file.exists(), target
+        if anchor and name != "performance.md":  # which includes BENCHMARKS.md
+            assert anchor in anchors(file.read_text()), target
+
+
+def test_all_pages_are_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
+    assert {f"docs/{name}" for name in re.findall(r"[\w/-]+\.md", navigation)} == {*PAGES[1:]}
+
+
+@pytest.mark.skipif(not SITE.is_dir() and "CI" not in os.environ, reason="needs `make docs`")
+def test_the_site_loads_nothing_from_elsewhere():
+    pages = list(SITE.rglob("*.html"))
+    assert len(pages) > len(PAGES) - 1
+    for page in pages:
+        loaded = re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="([^"]+)"', page.read_text())
+        assert loaded
+        assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
+    assert "<math" in (SITE / "how-it-works.html").read_text()

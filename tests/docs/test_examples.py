@@ -1,0 +1,21 @@
+"""The programs in `examples/` run; what they show takes minutes, so here they take few steps."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from checking import ROOT
+from PIL import Image
+
+
+@pytest.mark.slow
+def test_super_resolution(tmp_path):
+    command = [sys.executable, ROOT / "examples/super_resolution.py", "--steps", "3", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    rows = re.findall(r"^(\w+), (.+): PSNR (.+) dB, LPIPS (.+)$", done.stdout, re.MULTILINE)
+    assert [row[:2] for row in rows] == [
+        (name, how) for name in ("chelsea", "coffee") for how in ("bicubic", "MSE", "MSE + LPIPS")
+    ]
+    assert all(10 < float(psnr) < 50 and 0 < float(distance) < 1 for *_, psnr, distance in rows)
+    assert Image.open(tmp_path / "super_resolution.jpg").size == (768, 464)

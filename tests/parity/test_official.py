@@ -1,0 +1,105 @@
+"""Live comparison with the official PyTorch implementation, on images and weights of any kind."""
+
+import numpy as np
+import pytest
+from benchmarks import official
+from benchmarks.gradients import gradient
+from checking import numbers
+from keras import ops
+
+import lpips_tf
+
+pytestmark = pytest.mark.skipif(
+    not official.INSTALLED, reason="lpips and PyTorch are not installed (the extra `parity`)"
+)
+
+SIZES = {"alex": [(31, 31), (64, 47), (127, 200)], "vgg": [(16, 16), (33, 50), (97, 64)],
+         "squeeze": [(17, 17), (18, 20), (63, 34), (128, 97)]}  # fmt: skip
+CASES = [(net, size) for net, sizes in SIZES.items() for size in sizes]
+
+
+def same(net, folder, value_range=(-1, 1), **options):
+    """The official metric with random convolutions, and ours with the state dict that it saves."""
+    import torch
+
+    theirs = official.random_metric(net, **options)
+    path = folder / "net.pth"
+    torch.save(theirs.state_dict(), path)
+    heads = path if options.get("lpips", True) else None
+    return theirs, lpips_tf.LPIPS(
+        net=net, value_range=value_range, backbone_weights=path, head_weights=heads, **options
+    )
+
+
+def pictures(size, count=3):
+    rng = np.random.default_rng(sum(size))
+    x = rng.integers(0, 256, (count, *size, 3), "uint8")
+    y = np.clip(x + rng.normal(0, 30, x.shape), 0, 255).astype("uint8")
+    return x, y
+
+
+def assert_close(received, expected):
+    np.testing.assert_allclose(numbers(received), expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"version": "0.0"}, {"lpips": False}], ids=str)
+@pytest.mark.parametrize(("net", "size"), CASES)
+def test_distances_and_layers(tmp_path, net, size, options):
+    import torch
+
+    theirs, ours = same(net, tmp_path, **options)
+    x, y = pictures(size)
+    with torch.no_grad():
+        expected, layers = theirs(official.to_nchw(x), official.to_nchw(y), retPerLayer=True)
+    distance, shares = ours(x, y, return_per_layer=True)
+    assert_close(distance, expected.numpy().ravel())
+    for share, layer in zip(shares, layers, strict=True):
+        assert_close(share, layer.numpy().ravel())
+
+
+@pytest.mark.parametrize(("net", "size"), CASES)
+def test_maps(tmp_path, net, size):
+    import torch
+
+    theirs, ours = same(net, tmp_path, spatial=True)
+    x, y = pictures(size)
+    with torch.no_grad():
+        expected = theirs(official.to_nchw(x), official.to_nchw(y)).numpy()
+    assert_close(ours(x, y), expected.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize(("net", "size"), CASES)
+def test_gradients(tmp_path, net, size):
+    theirs, ours = same(net, tmp_path)
+    x, y = (official.to_nchw(image) for image in pictures(size))
+    y.requires_grad_(True)
+    theirs(x, y).sum().backward()
+    expected = y.grad.numpy().transpose(0, 2, 3, 1)
+    x, y = (image.detach().numpy().transpose(0, 2, 3, 1) for image in (x, y))
+    received = gradient(lambda image: ops.sum(ours(x, image)), np.ascontiguousarray(y))
+    # Rounding decides where inputs of a max-pool or ReLU are almost equal, and what lies in the
+    # receptive field of such a place then differs by more than rounding; VGG has such places.
+    assert np.abs(received - expected).max() <= 1e-2 * np.abs(expected).max()
+    assert np.linalg.norm(received - expected) <= 1e-2 * np.linalg.norm(expected)
+
+
+def test_normalize_is_value_range_of_zero_to_one(tmp_path):
+    import torch
+
+    theirs, ours = same("alex", tmp_path, value_range=(0, 1))
+    x, y = (image / np.float32(255) for image in pictures((64, 64)))
+    with torch.no_grad():
+        tensors = (torch.from_numpy(image.transpose(0, 3, 1, 2).copy()) for image in (x, y))
+        expected = theirs(*tensors, normalize=True)
+    assert_close(ours(x, y), expected.numpy().ravel())
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
+@pytest.mark.parametrize("version", ["0.1", "0.0"])
+def test_packaged_heads_are_the_official_ones(net, version):
+    metric = lpips_tf.LPIPS(net, version, backbone_weights=None)
+    for head, official_head in zip(
+        metric.heads, official.random_metric(net, version=version).lins, strict=True
+    ):
+        expected = official_head.model[-1].weight.detach().numpy().ravel()
+        np.testing.assert_array_equal(numbers(head.kernel), expected)
