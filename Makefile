@@ -1,23 +1,24 @@
-# Two commands set up a machine that has Python 3.11 or later: `make demo` and `make test`. `make web` also needs npm.
+# `make demo` and `make test` set up what they need on a machine with Python 3.11 or later. `make web` also needs npm.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= test
-# Most tests leave all cores but one idle.
+EXTRAS ?= slow
+# Two at once, as most tests use one core.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
 IMAGES = examples/images
 WEB = build/web
 ONNXRUNTIME = ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
-# JAX compiles each operation for each size; what one test has compiled another need not.
+# JAX compiles each operation for each size. The cache lets tests share what is compiled.
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR=$(VENV)-backends/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: demo web docs test test-all test-backends lint clean
 
-# The distances of real images, from this checkout.
+# Prints the distances of real images, from this checkout.
 demo: $(VENV)/installed
 	$(VENV)/bin/lpips-tf pair $(IMAGES)/reference.png $(foreach name,darkened noisy compressed blurred,$(IMAGES)/$(name).png)
 
-# The page examples/web with all that it loads: `python -m http.server -d build/web` serves it.
+# Builds the page examples/web with all that it loads: `python -m http.server -d build/web` serves it, and
+# scripts/docs/screenshots.py draws the images of README.md and docs/ that show it.
 web: $(WEB)/alex.onnx $(WEB)/alex-spatial.onnx $(WEB)/onnxruntime
 	cp examples/web/*.html examples/web/*.css examples/web/*.js $(IMAGES)/reference.png $(IMAGES)/noisy.png $(WEB)
 
@@ -30,20 +31,20 @@ $(WEB)/onnxruntime: examples/web/package-lock.json
 	rm -rf $@ && mkdir -p $@
 	cp $(addprefix examples/web/node_modules/onnxruntime-web/dist/,$(ONNXRUNTIME)) $@
 
-# The documentation as a site in build/docs; any warning, such as of a link to nowhere, is an error. The variable
+# Builds the documentation as a site in build/docs. Any warning, such as for a broken link, is an error. The variable
 # silences a notice that Material's support ends in May 2027; its successor reads the same configuration.
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet
 
-# Without the slow tests.
-test: $(VENV)/installed-$(EXTRAS)
+# Runs all but the slow tests, and those that need what the extra packages bring.
+test: $(VENV)/installed-test
 	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_OPTIONS)
 
-# EXTRAS=test,parity also compares live with PyTorch and the official lpips, and tfds runs TFDS' command.
+# Runs all tests. EXTRAS=slow,parity,tfds adds live comparisons with PyTorch and the official lpips, and TFDS' command.
 test-all: $(VENV)/installed-$(EXTRAS)
 	$(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
-# The numbers on the JAX and PyTorch backends, without TensorFlow.
+# Tests the numbers on the JAX and PyTorch backends, without TensorFlow.
 test-backends: $(VENV)-backends/installed
 	KERAS_BACKEND=jax $(JAX_CACHE) $(VENV)-backends/bin/python -m pytest tests/backends $(PYTEST_OPTIONS)
 	KERAS_BACKEND=torch $(VENV)-backends/bin/python -m pytest tests/backends $(PYTEST_OPTIONS)
@@ -52,6 +53,7 @@ lint: $(VENV)/installed-lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 clean:
 	rm -rf $(VENV) $(VENV)-backends build *.egg-info examples/web/node_modules
@@ -67,7 +69,7 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	touch $@ $(VENV)/installed
 
-# Without its dependencies the package installs without TensorFlow; the rest is named here.
+# The package is installed without its dependencies, to leave out TensorFlow; the others are named here.
 $(VENV)-backends/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-backends
 	$(VENV)-backends/bin/python -m pip install --quiet --disable-pip-version-check \

@@ -1,10 +1,10 @@
-"""Makes `pictures/`: a cat, and four copies that are equally far from it by mean squared error.
+"""Makes `images/`: a cat, and four copies with the same mean squared error.
 
     pip install scikit-image && python examples/make_images.py
 
-The picture is scikit-image's `chelsea` (Stefan van der Walt, CC0). Each distortion's strength is
-searched until the copy's PSNR is 25 dB. `docs/images/distances.jpg` shows them side by side with
-their LPIPS.
+The reference is scikit-image's `chelsea` (Stefan van der Walt, CC0). The strength of each
+distortion is chosen for a PSNR of 25 dB. `docs/images/distances.jpg` shows the images side by side
+with their LPIPS.
 """
 
 import io
@@ -36,7 +36,7 @@ def noisy(image: np.ndarray, strength: float) -> np.ndarray:
 
 
 def compressed(image: np.ndarray, strength: float) -> np.ndarray:
-    """JPEG of a smaller picture, enlarged again; the quality alone goes down in steps."""
+    """JPEG of a smaller image, enlarged again, as JPEG quality alone would change in steps."""
     side = round(SIZE * (1 - 0.7 * strength))
     buffer = io.BytesIO()
     Image.fromarray(image).resize((side, side), Image.BICUBIC).save(buffer, "JPEG", quality=12)
@@ -58,15 +58,15 @@ def at_psnr(distort: Callable, image: np.ndarray) -> np.ndarray:
     return distort(image, strong)
 
 
-def strip(pictures: dict[str, np.ndarray], captions: dict[str, str]) -> Image.Image:
-    """The pictures in a row, each over its caption."""
+def strip(images: dict[str, np.ndarray], captions: dict[str, str]) -> Image.Image:
+    """The images in a row, each over its caption."""
     margin, text = 8, 40
-    width = len(pictures) * (SIZE + margin) + margin
+    width = len(images) * (SIZE + margin) + margin
     sheet = Image.new("RGB", (width, SIZE + 2 * margin + text), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for i, (name, picture) in enumerate(pictures.items()):
+    for i, (name, image) in enumerate(images.items()):
         left = margin + i * (SIZE + margin)
-        sheet.paste(Image.fromarray(picture), (left, margin))
+        sheet.paste(Image.fromarray(image), (left, margin))
         draw.multiline_text(
             (left + SIZE / 2, SIZE + margin + 6),
             captions[name],
@@ -81,18 +81,18 @@ def strip(pictures: dict[str, np.ndarray], captions: dict[str, str]) -> Image.Im
 def main() -> None:
     cat = transform.resize(data.chelsea()[10:290, 90:370], (SIZE, SIZE), anti_aliasing=True)
     reference = np.round(cat * 255).astype(np.uint8)
-    pictures = {"reference": reference}
+    images = {"reference": reference}
     for distort in (darkened, noisy, compressed, blurred):
-        pictures[distort.__name__] = at_psnr(distort, reference)
+        images[distort.__name__] = at_psnr(distort, reference)
     metric = lpips_tf.LPIPS()
     captions = {"reference": "reference"}
-    for name, picture in pictures.items():
-        Image.fromarray(picture).save(FOLDER / "images" / f"{name}.png", optimize=True)
+    for name, image in images.items():
+        Image.fromarray(image).save(FOLDER / "images" / f"{name}.png", optimize=True)
         if name != "reference":
-            distance = float(metric(reference[None], picture[None])[0])
-            captions[name] = f"{name}\nPSNR {psnr(reference, picture):.1f} dB, LPIPS {distance:.2f}"
-            print(name, f"{psnr(reference, picture):.2f} dB", f"{distance:.4f}")
-    strip(pictures, captions).save(FOLDER.parent / "docs" / "images" / "distances.jpg", quality=92)
+            distance = float(metric(reference[None], image[None])[0])
+            captions[name] = f"{name}\nPSNR {psnr(reference, image):.1f} dB, LPIPS {distance:.2f}"
+            print(name, f"{psnr(reference, image):.2f} dB", f"{distance:.4f}")
+    strip(images, captions).save(FOLDER.parent / "docs" / "images" / "distances.jpg", quality=92)
 
 
 if __name__ == "__main__":

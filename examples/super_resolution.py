@@ -1,5 +1,7 @@
-"""Trains a small network that enlarges pictures four times: with mean squared error, and then on
-with LPIPS added or without. Compares the two on pictures that they have not seen.
+"""Trains a small network that enlarges images four times, with and without LPIPS in its loss.
+
+After a training with mean squared error, one copy goes on with it, another with LPIPS added. Both
+are compared on images that they have not seen.
 
     pip install scikit-image && python examples/super_resolution.py
 """
@@ -16,15 +18,15 @@ import lpips_tf
 
 SCALE, SIDE, BATCH = 4, 64, 8
 TRAINING = ["astronaut", "rocket", "hubble_deep_field", "immunohistochemistry", "grass", "gravel"]
-HELD_OUT = {"chelsea": (112, 68), "coffee": (330, 60)}  # and the corner that the sheet shows
-SHOWN = 96  # pixels of the sheet's details, which it shows at twice the size
+HELD_OUT = {"chelsea": (112, 68), "coffee": (330, 60)}  # with the corner of the sheet's detail
+SHOWN = 96  # pixels on the side of a detail, which is shown at twice the size
 LPIPS_WEIGHT = 0.02
 perceptual = lpips_tf.LPIPS(net="vgg", value_range=(0, 1))
 metric = lpips_tf.LPIPS(value_range=(0, 1))  # AlexNet: another network than the one trained with
 
 
-def picture(name):
-    """(1, H, W, 3) in [0, 1], with sides that SCALE divides."""
+def photograph(name):
+    """An image (1, H, W, 3) in [0, 1], with sides that SCALE divides."""
     image = np.asarray(Image.fromarray(getattr(data, name)()).convert("RGB"))
     height, width = (side // SCALE * SCALE for side in image.shape[:2])
     return np.float32(image[None, :height, :width]) / 255
@@ -36,17 +38,17 @@ def resized(images, factor):
 
 
 def crops(count):
-    """Random crops of the training pictures, reduced and as they are."""
-    rng, pictures, high = np.random.default_rng(0), [picture(name)[0] for name in TRAINING], []
-    for i in rng.integers(len(pictures), size=count):
-        top, left = (rng.integers(side - SIDE + 1) for side in pictures[i].shape[:2])
-        high.append(pictures[i][top : top + SIDE, left : left + SIDE])
+    """Random crops of the training images, reduced and as they are."""
+    rng, images, high = np.random.default_rng(0), [photograph(name)[0] for name in TRAINING], []
+    for i in rng.integers(len(images), size=count):
+        top, left = (rng.integers(side - SIDE + 1) for side in images[i].shape[:2])
+        high.append(images[i][top : top + SIDE, left : left + SIDE])
     high = np.stack(high)
     return resized(high, 1 / SCALE), high
 
 
 def network(channels=48, depth=6):
-    """Adds detail to the bilinear enlargement of a picture."""
+    """A network that adds detail to the bilinear enlargement of an image."""
     small = x = keras.Input((None, None, 3))
     for _ in range(depth):
         x = layers.Conv2D(channels, 3, padding="same", activation="relu")(x)
@@ -83,7 +85,7 @@ with_lpips = trained(start, mse_and_lpips, 3e-4, *second)
 sheet = Image.new("RGB", (4 * 2 * SHOWN, len(HELD_OUT) * (2 * SHOWN + 40)), "white")
 draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
 for row, (name, (left, top)) in enumerate(HELD_OUT.items()):
-    small = resized(original := picture(name), 1 / SCALE)
+    small = resized(original := photograph(name), 1 / SCALE)
     images = {"bicubic": resized(small, SCALE), "MSE": mse_only(small)}
     images |= {"MSE + LPIPS": with_lpips(small), "original": original}
     for column, (how, image) in enumerate(images.items()):

@@ -1,6 +1,7 @@
 """LPIPS, the perceptual distance between images, for TensorFlow and Keras."""
 
 import importlib
+from types import ModuleType
 
 from lpips_tf import baselines, feature_cache, images, scores, training, weights
 from lpips_tf.metric import LPIPS
@@ -21,17 +22,18 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Modules that need more than the metric does, and what has it.
+# Modules that need more packages than the metric does, and what to install for them.
 LAZY = {
     "beam": "lpips-tf[beam]",
     "evaluation": "tensorflow",
     "export": "tensorflow",
     "neighbors": "lpips-tf[neighbors]",
+    "plots": "matplotlib",
 }
 
 
-def __getattr__(name: str):
-    """Imports such a module when it is named first."""
+def __getattr__(name: str) -> ModuleType:
+    """Imports a module of `LAZY` when it is first named."""
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

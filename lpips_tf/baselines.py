@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -47,14 +47,14 @@ class Baseline(abc.ABC):
         colorspace: str = "Lab",
         value_range: tuple[float, float] = (-1, 1),
         name: str | None = None,
-    ):
+    ) -> None:
         check_choice("colorspace", colorspace, COLORSPACES)
         self.colorspace = colorspace
         self.value_range = checked_range(value_range)
         self.name = name or type(self).__name__.lower()
         self._compiled_distance = Compiled(self._exact_distance, [], self.least_side)
 
-    def __call__(self, in0, in1):
+    def __call__(self, in0: Any, in1: Any) -> Any:
         """The distance of each pair of images; symmetric, and exactly 0 for equal images.
 
         Args:
@@ -76,6 +76,7 @@ class Baseline(abc.ABC):
         return self._compiled_distance(in0, in1)
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, for Keras to save."""
         return {
             "colorspace": self.colorspace,
             "value_range": self.value_range,
@@ -83,10 +84,11 @@ class Baseline(abc.ABC):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The metric that `get_config` describes."""
         return cls(**config)
 
-    def _exact_distance(self, in0, in1):
+    def _exact_distance(self, in0: Any, in1: Any) -> Any:
         # Processors round in the vectors' lanes and at their ends differently, so that the colours
         # of equal images may differ in the last bit.
         valid = nan_unless_valid(in0, self.value_range) * nan_unless_valid(in1, self.value_range)
@@ -98,10 +100,10 @@ class Baseline(abc.ABC):
         return distance * ops.cast(valid, "float32")
 
     @abc.abstractmethod
-    def _distance(self, x, y):
-        """Of images in RGB within [0, 1], or in Lab divided by 100."""
+    def _distance(self, x: Any, y: Any) -> Any:
+        """The distances (N,) of images in RGB within [0, 1], or in Lab divided by 100."""
 
-    def _unit(self, images):
+    def _unit(self, images: Any) -> Any:
         """Images in [0, 1]."""
         low, high = (0, 255) if is_uint8(images) else self.value_range
         return ops.divide(ops.subtract(ops.cast(images, accurate_dtype()), low), high - low)
@@ -111,12 +113,12 @@ class Baseline(abc.ABC):
 class L2(Baseline):
     """Mean squared difference.
 
-    In RGB that of images in [-1, 1]; in Lab ½·mean((Δ/100)²), as the official `lpips.L2` and
-    `lpips.l2` have it. Unlike there, floats are not cut down to 8 bits before they become Lab.
-    Arguments as of `Baseline`.
+    In RGB it is that of images in [-1, 1]; in Lab it is ½·mean((Δ/100)²), as in the official
+    `lpips.L2` and `lpips.l2`. Unlike there, floats are not cut down to 8 bits before they become
+    Lab. The arguments are those of `Baseline`.
     """
 
-    def _distance(self, x, y):
+    def _distance(self, x: Any, y: Any) -> Any:
         factor = 4 if self.colorspace == "RGB" else 0.5
         return factor * mean(ops.square(x - y), axis=(1, 2, 3))
 
@@ -129,12 +131,12 @@ class DSSIM(Baseline):
     2004) as scikit-image's `structural_similarity` computes it by default: a uniform window of 7x7
     pixels, sample covariances, K1 = 0.01, K2 = 0.03, the mean over all windows within the image and
     over channels; the data range is 255 in RGB and 100 in Lab, as in the official `lpips.DSSIM`.
-    Images have at least 7x7 pixels. Arguments as of `Baseline`.
+    Images have at least 7x7 pixels. The arguments are those of `Baseline`.
     """
 
     least_side = WINDOW
 
-    def _distance(self, x, y):
+    def _distance(self, x: Any, y: Any) -> Any:
         # SSIM's two factors are 1 - a and 1 - c: a the squared difference of means, c the variance
         # of differences, each over its bound. Small distances then keep all their digits.
         mean_x, mean_y = _window_means(x), _window_means(y)
@@ -145,9 +147,14 @@ class DSSIM(Baseline):
         return mean(a + c - a * c, axis=(1, 2, 3)) / 2
 
 
-def rgb_to_lab(images):
-    """sRGB in [0, 1], of shape (…, 3), to CIE L*a*b* under D65 as scikit-image's `rgb2lab`: L in
-    [0, 100], a and b in about [-128, 128].
+def rgb_to_lab(images: Any) -> Any:
+    """Converts sRGB images to CIE L*a*b* under D65, as scikit-image's `rgb2lab` does.
+
+    Args:
+        images: (…, 3) in [0, 1].
+
+    Returns:
+        (…, 3): L in [0, 100], a and b in about [-128, 128].
     """
     toe = images <= 0.04045
     # A power has no finite gradient at 0: what takes the other branch stays away from it.
@@ -160,20 +167,20 @@ def rgb_to_lab(images):
     return ops.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def _lab_curve(values):
+def _lab_curve(values: Any) -> Any:
     dark = values <= 0.008856
     root = ops.power(ops.where(dark, 1.0, values), 1 / 3)
     return ops.where(dark, 7.787 * values + 16 / 116, root)
 
 
-def _variances(images):
+def _variances(images: Any) -> Any:
     """Sample variances of all windows."""
     count = WINDOW**2
-    # Of shifted images they are the same; near 0 they round less.
+    # Shifted images have the same variances, and near 0 these round less.
     images = images - mean(images, axis=(1, 2), keepdims=True)
     variances = _window_means(ops.square(images)) - ops.square(_window_means(images))
     return count / (count - 1) * variances
 
 
-def _window_means(images):
+def _window_means(images: Any) -> Any:
     return ops.average_pool(images, WINDOW, strides=1, padding="valid", data_format="channels_last")

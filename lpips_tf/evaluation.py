@@ -1,14 +1,17 @@
-"""How well a metric agrees with people: its distances on BAPPS, computed under TensorFlow in
-compiled batches, and their scores.
+"""How well a metric agrees with people: its distances on BAPPS, and their scores.
+
+TensorFlow computes the distances in compiled batches.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf import scores
@@ -16,12 +19,12 @@ from lpips_tf._support.arguments import check_count, shown
 from lpips_tf.baselines import Baseline
 from lpips_tf.metric import LPIPS
 
-Columns = dict[str, np.ndarray]
+Columns = dict[str, npt.NDArray[Any]]
 RESAMPLES = 1000  # of the bootstrap
 
 
 def distances(
-    metric: Callable,
+    metric: Callable[[Any, Any], Any],
     dataset: tf.data.Dataset,
     batch_size: int = 50,
     progress: Callable[[int, int], None] | None = None,
@@ -58,7 +61,7 @@ def distances(
 
 
 def _batch_distances(
-    metric: Callable, dataset: tf.data.Dataset, batch_size: int
+    metric: Callable[[Any, Any], Any], dataset: tf.data.Dataset, batch_size: int
 ) -> Iterator[Columns]:
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -111,7 +114,7 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
     """A bootstrap interval of `score`: the percentiles of the scores of resampled examples.
 
     Returns:
-        (low, high); NaN for a single example, which says nothing of the spread.
+        (low, high); NaN for a single example, which says nothing about the spread.
     """
     from scipy import stats
 
@@ -135,13 +138,16 @@ def _score(columns: Columns) -> Callable[..., float]:
     return scores.two_afc_score if "judge" in columns else scores.jnd_score
 
 
-def _values(columns: Columns) -> list[np.ndarray]:
+def _values(columns: Columns) -> list[npt.NDArray[Any]]:
     return [column for name, column in columns.items() if name != "id"]
 
 
-def _compiled(metric: Callable, image_specs: list[tf.TensorSpec]) -> Callable:
-    """A function of a list of batches, the reference or p0 first, to the distances of the others
-    from it, as arrays. Under a `tf.distribute` strategy each replica takes a part.
+def _compiled(
+    metric: Callable[[Any, Any], Any], image_specs: list[tf.TensorSpec]
+) -> Callable[[Sequence[Any]], list[npt.NDArray[Any]]]:
+    """A function of a list of batches to the distances of the others from the first, as arrays.
+
+    The first is the reference or p0. Under a `tf.distribute` strategy each replica takes a part.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas == 1 and isinstance(metric, (LPIPS, Baseline)):  # these keep their own graphs
@@ -151,28 +157,30 @@ def _compiled(metric: Callable, image_specs: list[tf.TensorSpec]) -> Callable:
     function = _from_first if replicas == 1 else _distributed
 
     @tf.function(input_signature=signature, autograph=False)
-    def graph(*batches):
+    def graph(*batches: tf.Tensor) -> list[tf.Tensor]:
         return function(metric, batches)
 
     return lambda batches: [d.numpy() for d in graph(*batches)]
 
 
-def _from_first(metric: Callable, batches: Sequence) -> list:
+def _from_first(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[Any]:
     first, *others = batches
     if isinstance(metric, LPIPS):
-        return metric.distances(first, *others)
+        found: list[Any] = metric.distances(first, *others)
+        return found
     return [metric(first, other) for other in others]
 
 
-def _distributed(metric: Callable, batches: Sequence) -> list:
-    """As `_from_first`, within a graph: parts of equal size, one for each replica. Where there is a
-    remainder, the last example is computed more than once.
+def _distributed(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[tf.Tensor]:
+    """The distances as `_from_first` gives them, within a graph, a part on each replica.
+
+    Parts have equal size: where there is a remainder, the last example is computed more than once.
     """
     strategy = tf.distribute.get_strategy()
     size = tf.shape(batches[0])[0]
     part = -(-size // strategy.num_replicas_in_sync)
 
-    def own_part():
+    def own_part() -> list[tf.Tensor]:
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * part
         rows = tf.minimum(tf.range(first, first + part), size - 1)
         return _from_first(metric, [tf.gather(batch, rows) for batch in batches])

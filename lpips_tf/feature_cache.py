@@ -1,8 +1,8 @@
-"""What heads see of triplets, computed once and kept on disk: heads then train without the
-backbone.
+"""The averaged differences of triplets on disk, from which heads train without the backbone.
 
-A file is a NumPy array with a record for each triplet, read in place (`mmap_mode`): "differences"
-(2, 2, C), for p0 and p1 what `averaged_differences` gives, and "judge".
+They are computed once. A file is a NumPy array with a record for each triplet, read in place
+(`mmap_mode`): "differences" (2, 2, C), the results of `averaged_differences` for p0 and p1, and
+"judge".
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from lpips_tf._backend.tensors import mean
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 FORMAT = "lpips_tf averaged differences 1"
 
 
-def averaged_differences(metric: LPIPS, reference, *images) -> list:
-    """All that the heads see of pairs of images.
+def averaged_differences(metric: LPIPS, reference: Any, *images: Any) -> list[Any]:
+    """The averaged differences of pairs of images, which are all that the heads see of them.
 
     Spatial averaging and heads are both linear, so the average over positions of the squared
     differences of features comes first. Where a share p of the differences is dropped, the variance
-    of what is left of an average is p / (1 - p) times the mean of their squares over the number of
-    positions.
+    of an average of the others is p / (1 - p) times the mean of the differences' squares over the
+    number of positions.
 
     Args:
         metric: its backbone is used.
@@ -58,8 +59,8 @@ def averaged_differences(metric: LPIPS, reference, *images) -> list:
     ]
 
 
-def _moments(features0, features1):
-    """(N, 2, C) of one layer."""
+def _moments(features0: Any, features1: Any) -> Any:
+    """The averages and variances of one layer, (N, 2, C)."""
     differences = ops.square(features0 - features1)
     height, width = ops.shape(differences)[1:3]
     squares = mean(ops.square(differences), axis=(1, 2))
@@ -68,7 +69,7 @@ def _moments(features0, features1):
 
 
 def key(metric: LPIPS, data: str) -> str:
-    """A name for the differences of data, under which nothing else is kept.
+    """A name for the differences of some data, under which nothing else is kept.
 
     Args:
         metric: its network, version and convolutions count.
@@ -82,7 +83,7 @@ def key(metric: LPIPS, data: str) -> str:
 
 
 def write(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     metric: LPIPS,
     dataset: tf.data.Dataset,
     batch_size: int = 100,
@@ -116,7 +117,7 @@ def write(
         raise ValueError(f"Expected a data set of known length. Received: cardinality {count}")
 
     @tf.function(autograph=False)
-    def differences(batch):
+    def differences(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.stack(averaged_differences(metric, batch["ref"], batch["p0"], batch["p1"]), 1)
 
     record = record_type(metric)
@@ -135,7 +136,7 @@ def write(
                 progress(done, count)
 
 
-def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:
+def read(path: str | os.PathLike[str], metric: LPIPS) -> npt.NDArray[Any]:
     """The records in a file, (N,) with the fields "differences" and "judge", as a memory map.
 
     Raises:
@@ -143,7 +144,7 @@ def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:
         ValueError: it was written for another network.
     """
     try:
-        records = np.load(path, mmap_mode="r", allow_pickle=False)
+        records: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise OSError(
             f"Cannot read the feature cache {Path(path)}, it is damaged. "
@@ -157,7 +158,8 @@ def read(path: str | os.PathLike, metric: LPIPS) -> np.ndarray:
     return records
 
 
-def record_type(metric: LPIPS) -> np.dtype:
+def record_type(metric: LPIPS) -> np.dtype[np.void]:
+    """The type of a record in a file, by the channels of the metric's heads."""
     channels = sum(head.channels for head in metric.heads)
     fields: list[Any] = [("differences", "<f4", (2, 2, channels)), ("judge", "<f4")]
     return np.dtype(fields)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class Head(keras.layers.Layer):
-    """A non-negative weight for each channel: the paper's vector w of one layer (Zhang et al. 2018,
-    equation 1).
+    """A non-negative weight for each channel of one layer.
 
-    The official implementation writes it as a dropout and a 1x1 convolution without bias to one
-    channel (`NetLinLayer` in lpips.py). It computes in float32 whatever the dtype policy.
+    The weights are the paper's vector w (Zhang et al. 2018, equation 1). The official
+    implementation writes a head as a dropout and a 1x1 convolution without bias to one channel
+    (`NetLinLayer` in lpips.py). A head computes in float32 whatever the dtype policy.
 
     Args:
         channels: number of channels C; the weights are random and non-negative until loaded.
@@ -20,7 +22,7 @@ class Head(keras.layers.Layer):
             BatchNormalization, a head that is frozen (`trainable=False`) behaves as in inference.
     """
 
-    def __init__(self, channels, dropout=0.5, **kwargs):
+    def __init__(self, channels: int, dropout: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**(kwargs | {"dtype": "float32", "autocast": False}))
         self.channels = channels
         self.dropout = dropout
@@ -29,7 +31,12 @@ class Head(keras.layers.Layer):
             # PyTorch's state dictionaries.
             self.seed_generator = keras.random.SeedGenerator(name=f"{self.name}_seed")
 
-    def build(self, squared_differences_shape):
+    def build(self, squared_differences_shape: tuple[int | None, ...]) -> None:
+        """Makes the kernel, (C,).
+
+        Raises:
+            ValueError: the squared differences have another number of channels.
+        """
         if squared_differences_shape[-1] != self.channels:
             raise ValueError(
                 f"Expected squared differences of {self.channels} channels. "
@@ -42,22 +49,27 @@ class Head(keras.layers.Layer):
             name="kernel",
         )
 
-    def compute_output_shape(self, squared_differences_shape):
+    def compute_output_shape(
+        self, squared_differences_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """(…, C) to (…, 1)."""
         return (*squared_differences_shape[:-1], 1)
 
-    def call(self, squared_differences):
+    def call(self, squared_differences: Any) -> Any:
         """Weighs and sums the channels: (…, C) to (…, 1)."""
         kernel = self.kernel if self.trainable else ops.stop_gradient(self.kernel)
         kernel = ops.cast(kernel, squared_differences.dtype)
         return ops.sum(squared_differences * kernel, axis=-1, keepdims=True)
 
-    def drop(self, squared_differences):
-        """Drops a share of them, and scales the others up."""
+    def drop(self, squared_differences: Any) -> Any:
+        """Drops a share of the squared differences, and scales the others up."""
         return keras.random.dropout(squared_differences, self.dropout, seed=self.seed_generator)
 
     def drops(self, training: bool | None) -> bool:
         """Whether a call with `training` drops anything."""
         return bool(training) and self.trainable and self.dropout > 0
 
-    def get_config(self):
-        return super().get_config() | {"channels": self.channels, "dropout": self.dropout}
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, for Keras to save."""
+        config: dict[str, Any] = super().get_config()
+        return config | {"channels": self.channels, "dropout": self.dropout}

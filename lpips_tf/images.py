@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from lpips_tf._support.arguments import shown
@@ -22,17 +23,11 @@ SUFFIXES = {
 }  # fmt: skip
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # its values that swap the sides
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    TypeError,
-)  # Pillow's decoders, by what is damaged
+# Pillow's decoders raise these, by what is damaged.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError)
 
 
-def load(path: str | os.PathLike, srgb: bool = False) -> np.ndarray:
+def load(path: str | os.PathLike[str], srgb: bool = False) -> npt.NDArray[np.uint8]:
     """Reads an image file as RGB.
 
     Grey, palette and CMYK images are converted, 16-bit grey ones scaled to 8 bits (of 16-bit
@@ -59,15 +54,15 @@ def load(path: str | os.PathLike, srgb: bool = False) -> np.ndarray:
         return _pixels(image, path, srgb)
 
 
-def decode(content: bytes, name: str, srgb: bool = False) -> np.ndarray:
-    """As `load`, from the content of a file, which errors call `name`."""
+def decode(content: bytes, name: str, srgb: bool = False) -> npt.NDArray[np.uint8]:
+    """Reads an image as `load` does, from the content of a file, which errors call `name`."""
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise ValueError(f"Expected the bytes of an image file. Received: {shown(content)}")
     with _identified(io.BytesIO(content), name) as image:
         return _pixels(image, name, srgb)
 
 
-def size(path: str | os.PathLike) -> tuple[int, int]:
+def size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """The (height, width) that `load` gives, read from the file's header.
 
     Raises:
@@ -79,14 +74,15 @@ def size(path: str | os.PathLike) -> tuple[int, int]:
             turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
         except _DAMAGED as error:
             raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
-        if turned and image.format != "TIFF":  # of TIFF files Pillow has swapped the sides already
+        if turned and image.format != "TIFF":  # Pillow has swapped TIFF's sides already
             width, height = height, width
         return height, width
 
 
-def list_folder(folder: str | os.PathLike) -> list[str]:
-    """Lists the names of the image files in a folder, sorted, by their suffix (`SUFFIXES`). Hidden
-    files and subfolders are left out.
+def list_folder(folder: str | os.PathLike[str]) -> list[str]:
+    """Lists the names of the image files in a folder, sorted.
+
+    Image files are those with a suffix in `SUFFIXES`. Hidden files and subfolders are left out.
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such folder.
@@ -103,13 +99,13 @@ def list_folder(folder: str | os.PathLike) -> list[str]:
     )
 
 
-def _path(name: str, value: str | os.PathLike) -> Path:
+def _path(name: str, value: str | os.PathLike[str]) -> Path:
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"Expected {name} to be a path. Received: {shown(value)}")
     return Path(value)
 
 
-def _opened(path) -> Image.Image:
+def _opened(path: str | os.PathLike[str]) -> Image.Image:
     path = _path("path", path)
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(f"Expected an image file. {path} links to a file that is missing")
@@ -122,7 +118,7 @@ def _opened(path) -> Image.Image:
     return _identified(path, path)
 
 
-def _identified(file, path) -> Image.Image:
+def _identified(file: Path | io.BytesIO, path: str | os.PathLike[str]) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
@@ -136,7 +132,7 @@ def _identified(file, path) -> Image.Image:
 
 
 def _unidentified(source: Path | io.BytesIO) -> str:
-    """Says what kind of file it is that Pillow does not know."""
+    """The reason why Pillow cannot identify a file."""
     with source.open("rb") if isinstance(source, Path) else source as file:
         file.seek(0)
         start = file.read(8)
@@ -156,12 +152,12 @@ def _bits_of_tiff(header: bytes, file: Any) -> int:
         tags = directory(header)
         file.seek(tags.next)
         tags.load(file)
-        return max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (0,)))
+        return int(max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (0,))))
     except (*_DAMAGED, struct.error):
         return 0
 
 
-def _pixels(image: Image.Image, path, srgb: bool) -> np.ndarray:
+def _pixels(image: Image.Image, path: str | os.PathLike[str], srgb: bool) -> npt.NDArray[np.uint8]:
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         raise OSError(
             f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
@@ -177,7 +173,9 @@ def _pixels(image: Image.Image, path, srgb: bool) -> np.ndarray:
         raise OSError(f"Cannot read the image {path}: {_reason(error)}") from error
 
 
-def _to_rgb(image: Image.Image, path, profile: Profile | None) -> Image.Image:
+def _to_rgb(
+    image: Image.Image, path: str | os.PathLike[str], profile: Profile | None
+) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey; "I" is how Pillow opens it from PGM files
         image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
     if not image.has_transparency_data:

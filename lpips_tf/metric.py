@@ -1,6 +1,4 @@
-"""LPIPS, the learned perceptual image patch similarity of Zhang et al. (CVPR 2018), as a Keras
-model.
-"""
+"""LPIPS, learned perceptual image patch similarity (Zhang et al., CVPR 2018), as a Keras model."""
 
 from __future__ import annotations
 
@@ -8,15 +6,15 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
-from keras import ops
 
-from lpips_tf._backend.compilation import Compiled, CompiledByJax
+from lpips_tf._backend.compilation import Compiled
 from lpips_tf._backend.execution import at_once, is_traced, runs_eagerly
-from lpips_tf._backend.tensors import mean_over_positions, resize_bilinear, values
+from lpips_tf._backend.tensors import values
 from lpips_tf._networks import backbones
+from lpips_tf._networks.distance import Distance
 from lpips_tf._networks.features import Features
 from lpips_tf._support.arguments import (
     check_choice,
@@ -37,7 +35,7 @@ RANGE_CHECKS = 20  # arrays whose range is looked at; later calls are spared the
 
 
 class _Network(NamedTuple):
-    backbone: Any  # a function of a dtype policy
+    backbone: Callable[[keras.DTypePolicy], keras.Model]
     least_side: int  # in pixels: below it the official network fails too
 
 
@@ -108,6 +106,8 @@ class LPIPS(keras.Model):
         >>> model.compile(loss=lpips_tf.LPIPS(net="vgg"), metrics=[metric])
     """
 
+    _trainable: bool  # set by Keras
+
     def __init__(
         self,
         net: str = "alex",
@@ -115,12 +115,12 @@ class LPIPS(keras.Model):
         lpips: bool = True,
         spatial: bool = False,
         value_range: tuple[float, float] = (-1, 1),
-        backbone_weights: str | os.PathLike | None = "imagenet",
-        head_weights: str | os.PathLike | None = "bapps",
+        backbone_weights: str | os.PathLike[str] | None = "imagenet",
+        head_weights: str | os.PathLike[str] | None = "bapps",
         dropout: float = 0.5,
         name: str = "lpips",
         dtype: Any = None,
-    ):
+    ) -> None:
         check_choice("net", net, NETWORKS)
         check_choice("version", version, VERSIONS)
         check_flag("lpips", lpips)
@@ -142,26 +142,25 @@ class LPIPS(keras.Model):
             part.trainable = False
         self._thawed: frozenset[str] = frozenset()  # what was trainable before all was frozen
 
-        self._features = Features(
-            self.backbone, self.version != "0.0", self.value_range, self.compute_dtype
-        )
-        self._compare = CompiledByJax(self._pair_distance, self.variables)
-        self._distances = self._compiled(self._distances_of_batches)
-        self._embedding = self._compiled(self._embedding_of_batch)
-        self._explanation = self._compiled(self._explanation_of_batches)
-        self._layer_maps = self._compiled(self._layer_maps_of_batches)
-        self._valid_features = self._compiled(self._valid_features_of_batches)
+        scaled = self.version != "0.0"
+        features = Features(self.backbone, scaled, self.value_range, self.compute_dtype)
+        distance = Distance(features, self.heads, self.spatial, self.variables)
+        self._distances = self._compiled(distance.of_batches)
+        self._explanation = self._compiled(distance.explained)
+        self._layer_maps = self._compiled(distance.layer_maps)
+        self._embedding = self._compiled(distance.embedding)
+        self._valid_features = self._compiled(distance.valid_features)
         self._missing_weights: OSError | None = None
         self._range_checks = RANGE_CHECKS
         self._range_told = False
         self.build((None, None, None, 3), (None, None, None, 3))
         self._called = True  # or Keras' `export`, which is content with these shapes, refuses
 
-    def _compiled(self, function: Callable) -> Compiled:
+    def _compiled(self, function: Callable[..., Any]) -> Compiled:
         return Compiled(function, self.variables, self.least_side)
 
-    def _build_parts(self):
-        """Backbone and heads, with their weights."""
+    def _build_parts(self) -> None:
+        """Makes the backbone and the heads, with their weights."""
         self.backbone = NETWORKS[self.net].backbone(self.dtype_policy)
         if self.backbone_weights is not None:
             loading.load_backbone(self.backbone, self.net, self.backbone_weights)
@@ -182,13 +181,16 @@ class LPIPS(keras.Model):
         return [getattr(self, name) for name in self._head_names()]
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
+        """Whether the metric may be trained; setting True restores what was trainable before."""
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
-        """Freezes all, or restores what was trainable before. A model around the metric passes its
-        own flag on, and must not train what was frozen by itself.
+    def trainable(self, value: bool) -> None:
+        """Freezes all, or restores what was trainable before.
+
+        A model around the metric passes its own flag on, and must not train what was frozen by
+        itself.
         """
         value = bool(value)
         if value == self._trainable:
@@ -196,7 +198,7 @@ class LPIPS(keras.Model):
         parts = self._parts()
         if not value:
             self._thawed = frozenset(part.name for part in parts if part.trainable)
-        # What has been made trainable meanwhile stays so.
+        # Parts that have been made trainable meanwhile stay so.
         flags = [value and (part.trainable or part.name in self._thawed) for part in parts]
         for part, flag in zip(parts, flags, strict=True):
             part.trainable = flag
@@ -209,9 +211,13 @@ class LPIPS(keras.Model):
     def _head_names(self) -> list[str]:
         return [f"head{i}" for i in range(len(self.backbone.outputs) if self.lpips else 0)]
 
-    def __call__(self, in0, in1, return_per_layer=False, training=None):
-        """The distance of each pair of images; symmetric, and exactly 0 for equal images (up to
-        rounding where a caller compiles by XLA, `jax.jit` or `jit_compile=True`).
+    def __call__(
+        self, in0: Any, in1: Any, return_per_layer: bool = False, training: bool | None = None
+    ) -> Any:
+        """The distance of each pair of images.
+
+        The distance is symmetric, and exactly 0 for equal images (up to rounding where a caller
+        compiles by XLA, `jax.jit` or `jit_compile=True`).
 
         Args:
             in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
@@ -240,17 +246,23 @@ class LPIPS(keras.Model):
             return self.call(in0, in1, return_per_layer)
         return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
 
-    def call(self, in0, in1, return_per_layer=False, training=None):
+    def call(
+        self, in0: Any, in1: Any, return_per_layer: bool = False, training: bool | None = None
+    ) -> Any:
+        """Computes what a call of the metric returns, of images that it has checked."""
         ((distance, layers),) = self._distances(in0, in1, **self._drop(training))
         return (distance, layers) if return_per_layer else distance
 
-    def build(self, in0_shape, in1_shape):
-        """Nothing: weights do not depend on the images, and exist since the metric does."""
+    def build(self, in0_shape: tuple[int | None, ...], in1_shape: tuple[int | None, ...]) -> None:
+        """Does nothing: weights do not depend on the images, and exist since the metric does."""
 
-    def compute_output_shape(self, in0_shape, in1_shape=None):
+    def compute_output_shape(
+        self, in0_shape: tuple[int | None, ...], in1_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
+        """(N, H, W, 3) to (N,), or to (N, H, W, 1) for `spatial=True`."""
         return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
 
-    def distances(self, reference, *images, training=None):
+    def distances(self, reference: Any, *images: Any, training: bool | None = None) -> list[Any]:
         """The distances of several batches of images from one batch of references.
 
         The same as a call for each, with one pass of the backbone for every batch: three for a
@@ -272,12 +284,13 @@ class LPIPS(keras.Model):
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(reference=reference, **named)
         if are_symbolic(*checked):
-            return MetricFunction(self, "distances")(checked, training=training)
+            symbols: list[Any] = MetricFunction(self, "distances")(checked, training=training)
+            return symbols
         found = self._distances(*checked, **self._drop(training))
         return [distance for distance, _ in found]
 
-    def maps(self, in0, in1, return_per_layer=False):
-        """Where the images differ, as a metric with `spatial=True` says, from any metric.
+    def maps(self, in0: Any, in1: Any, return_per_layer: bool = False) -> Any:
+        """Maps of where the images differ, as of a metric with `spatial=True`, from any metric.
 
         Args:
             in0, in1: images (N, H, W, 3), as for a call.
@@ -294,7 +307,7 @@ class LPIPS(keras.Model):
         found = self.explain(in0, in1)
         return (found.map, found.layer_maps) if return_per_layer else found.map
 
-    def explain(self, in0, in1):
+    def explain(self, in0: Any, in1: Any) -> Explanation:
         """The distance of each pair of images with its map, in one pass.
 
         Args:
@@ -310,18 +323,18 @@ class LPIPS(keras.Model):
         checked = self._checked(in0=in0, in1=in1)
         return Explanation(*self._computed("explain", self._explanation, checked))
 
-    def embed(self, images):
-        """Maps images to vectors whose squared Euclidean distance is LPIPS: `‖embed(x) - embed(y)‖²
-        = metric(x, y)`.
+    def embed(self, images: Any) -> Any:
+        """Maps images to vectors whose squared Euclidean distance is LPIPS.
 
-        Each layer's unit-normalised features are scaled by the root of head / number of positions,
-        and all are flattened into one vector.
+        That is, `‖embed(x) - embed(y)‖² = metric(x, y)`. Each layer's unit-normalised features are
+        scaled by the root of head / number of positions, and all are flattened into one vector.
 
         Args:
             images: (N, H, W, 3), as for a call.
 
         Returns:
-            (N, D) in float32; D depends on the size of the images (AlexNet: 31,872 at 64x64).
+            (N, D), of the dtype of distances; D depends on the size of the images (AlexNet: 31,872
+            at 64x64).
 
         Raises:
             ValueError: as a call does.
@@ -336,15 +349,15 @@ class LPIPS(keras.Model):
                 )
         return self._computed("embed", self._embedding, checked)
 
-    def normalized_features(self, *images):
-        """The features that a distance compares: of every layer, unit-normalised at each position.
+    def normalized_features(self, *images: Any) -> list[list[Any]]:
+        """The features that a distance compares: every layer's, unit-normalised at each position.
 
         Args:
             images: batches (N, H, W, 3) of one shape, as for a call.
 
         Returns:
-            For each batch a list with (N, h, w, C) for each layer, in float32; NaN for an image
-            that has NaN or infinity.
+            For each batch a list with (N, h, w, C) for each layer, of the dtype of distances; NaN
+            for an image that has NaN or infinity.
 
         Raises:
             ValueError: as a call does.
@@ -353,111 +366,41 @@ class LPIPS(keras.Model):
             raise ValueError("Expected images. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(**named)
-        return self._computed("normalized_features", self._valid_features, checked)
+        found: list[list[Any]] = self._computed(
+            "normalized_features", self._valid_features, checked
+        )
+        return found
 
-    def layer_maps(self, in0, in1):
-        """What each layer adds at each of its positions, before it is averaged or resized.
+    def layer_maps(self, in0: Any, in1: Any) -> list[Any]:
+        """Each layer's share of the distance at its positions, before it is averaged or resized.
 
         Args:
             in0, in1: images (N, H, W, 3), as for a call.
 
         Returns:
-            For each layer (N, h, w) in float32; the mean of each is what the layer adds to the
-            distance. NaN for an image that has NaN or infinity.
+            For each layer (N, h, w), of the dtype of distances; the mean of each is what the layer
+            adds to the distance. NaN for an image that has NaN or infinity.
 
         Raises:
             ValueError: as a call does.
         """
         checked = self._checked(in0=in0, in1=in1)
-        return self._computed("layer_maps", self._layer_maps, checked)
+        found: list[Any] = self._computed("layer_maps", self._layer_maps, checked)
+        return found
 
-    # What follows computes, within a graph where there is one.
-
-    def _distances_of_batches(self, *batches, **drop):
-        """For each batch but the first its distances from that, and what each layer adds."""
-        (reference, features0), *others = zip(batches, self._features(*batches), strict=True)
-        return [
-            self._compare(reference, images, features0, features1, **drop)
-            for images, features1 in others
-        ]
-
-    def _pair_distance(self, in0, in1, features0, features1, drop=()):
-        """(distance, what each layer adds): numbers, or maps for `spatial=True`."""
-        valid = self._features.validity(in0, in1)
-        layers = []
-        for i, squares in self._squared_differences(features0, features1):
-            if any(drop[i : i + 1]):
-                squares = self.heads[i].drop(squares)
-            if self.spatial:
-                layers.append(self._resized(i, squares, in0) * valid)
-            else:
-                layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
-        return _sum(layers), layers
-
-    def _explanation_of_batches(self, in0, in1):
-        valid = self._features.validity(in0, in1)
-        layers, maps = [], []
-        for i, squares in self._squared_differences(*self._features(in0, in1)):
-            layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
-            maps.append(self._resized(i, squares, in0) * valid)
-        return _sum(layers), layers, _sum(maps), maps
-
-    def _layer_maps_of_batches(self, in0, in1):
-        valid = self._features.validity(in0, in1)
-        squared = self._squared_differences(*self._features(in0, in1))
-        return [self._weighted(i, squares * valid)[..., 0] for i, squares in squared]
-
-    def _embedding_of_batch(self, images):
-        parts = []
-        valid = self._features.validity(images)
-        for i, features in enumerate(*self._features(images)):
-            count, height, width, channels = ops.shape(features)
-            positions = ops.cast(height * width, features.dtype)
-            weight = self.heads[i].kernel if self.lpips else ops.ones(channels)
-            weight = ops.cast(weight, features.dtype)
-            scaled = features * (valid * ops.sqrt(weight / positions))
-            parts.append(ops.reshape(scaled, (count, height * width * channels)))
-        return ops.concatenate(parts, axis=1)
-
-    def _valid_features_of_batches(self, *batches):
-        """The features, with NaN for images of which no distance is right."""
-        return [
-            [layer * self._features.validity(images) for layer in features]
-            for images, features in zip(batches, self._features(*batches), strict=True)
-        ]
-
-    def _squared_differences(self, features0, features1):
-        """Pairs of a layer's number and its (N, h, w, C), one layer at a time."""
-        for i, (layer0, layer1) in enumerate(zip(features0, features1, strict=True)):
-            yield i, ops.square(layer0 - layer1)
-
-    def _averaged(self, i, squares):
-        """What layer i adds to the distance, (N, 1, 1, 1). Averaging first leaves the head less to
-        do; both are linear.
-        """
-        return self._weighted(i, mean_over_positions(squares))
-
-    def _resized(self, i, squares, images):
-        """What layer i adds at each pixel, (N, H, W, 1)."""
-        return resize_bilinear(self._weighted(i, squares), ops.shape(images)[1:3])
-
-    def _weighted(self, i, squares):
-        """Squared differences of layer i, (…, C), summed over the channels by their weights."""
-        return self.heads[i](squares) if self.lpips else ops.sum(squares, axis=-1, keepdims=True)
-
-    def _drop(self, training):
-        """The option that says before which heads to drop, if before any."""
+    def _drop(self, training: bool | None) -> dict[str, tuple[bool, ...]]:
+        """The option that says before which heads to drop; empty if before none."""
         drop = tuple(head.drops(training) for head in self.heads)
         return {"drop": drop} if any(drop) else {}
 
-    def _checked(self, **images):
-        """The images, after a look at their shapes, dtypes and at first their range."""
+    def _checked(self, **images: Any) -> tuple[Any, ...]:
+        """Checks the images' shapes, dtypes and at first their range, and returns them."""
         if self._missing_weights is not None:
             raise self._missing_weights
         arrays = {name: as_array(image) for name, image in images.items()}
         for name, array in arrays.items():
             check_images(name, array, f"net={self.net!r}", self.least_side, self.value_range)
-            # What PyTorch compiles is compiled anew when a number changes that it has looked at.
+            # PyTorch compiles a function anew when a number changes that it has looked at.
             if not is_traced(array) and self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
                 self._range_checks -= looked
@@ -472,8 +415,8 @@ class LPIPS(keras.Model):
         if not self._range_told:
             self._range_told = warn_of_range(name, least, most, self.value_range)
 
-    def _computed(self, function: str, compiled: Compiled, images: tuple) -> Any:
-        """What `compiled` gives of checked images; of symbols, the `function` as a layer."""
+    def _computed(self, function: str, compiled: Compiled, images: tuple[Any, ...]) -> Any:
+        """Runs `compiled` on checked images, or the `function` as a layer on symbols."""
         if are_symbolic(*images):
             return MetricFunction(self, function)(images)
         return compiled(*images)
@@ -483,23 +426,29 @@ class LPIPS(keras.Model):
         """The smallest height and width in pixels that the network takes."""
         return NETWORKS[self.net].least_side
 
-    def __dir__(self):
-        # What Keras' saving walks through. Backbone and heads are saved by `save_own_variables`.
+    def __dir__(self) -> list[str]:
+        # Keras' saving walks through these. `save_own_variables` saves the backbone and the heads.
         hidden = ("backbone", "heads", "layers", *self._head_names())
         return [name for name in super().__dir__() if name not in hidden]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
+        """Saves weights; those that come with the package, by name only."""
         keras_stores.save(self, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
+        """Loads what `save_own_variables` saved.
+
+        Where weights that were saved by name cannot be had, the metric's next use raises the error.
+        """
         self._missing_weights = keras_stores.load(self, store)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and hasattr(self, "_distances"):
             raise AttributeError(f"{name} cannot be changed; give it to a new LPIPS")
         super().__setattr__(name, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, and what is trainable or frozen, for Keras to save."""
         config = {name: getattr(self, name) for name in inspect.signature(LPIPS).parameters}
         config["dtype"] = super().get_config()["dtype"]
         trainable = [
@@ -511,7 +460,8 @@ class LPIPS(keras.Model):
         return config | ({} if self.trainable else {"frozen": True})
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The metric that `get_config` describes."""
         config = dict(config)
         trainable, frozen = config.pop("trainable", []), config.pop("frozen", False)
         metric = cls._from_constructor(config)
@@ -523,7 +473,7 @@ class LPIPS(keras.Model):
         return metric
 
     @classmethod
-    def _from_constructor(cls, config):
+    def _from_constructor(cls, config: dict[str, Any]) -> Self:
         try:
             return cls(**config)
         except OSError as error:
@@ -536,11 +486,7 @@ class LPIPS(keras.Model):
             return metric
 
 
-def _sum(layers):
-    return sum(layers[1:], start=layers[0])
-
-
 def check_metric(metric: Any) -> None:
-    """Raises ValueError for what is no `LPIPS`."""
+    """Raises ValueError for a `metric` that is no `LPIPS`."""
     if not isinstance(metric, LPIPS):
         raise ValueError(f"Expected an lpips_tf.LPIPS. Received: {shown(metric)}")

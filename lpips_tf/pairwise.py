@@ -8,11 +8,12 @@ norms alone.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from lpips_tf._backend.execution import is_traced
 from lpips_tf._support.arguments import check_count, shown
@@ -28,7 +29,7 @@ BLOCK_COLUMNS = 8192  # numbers of each embedding taken at a time: blocks of 32 
 
 def distance_matrix(
     metric: LPIPS, images: Any, others: Any = None, *, batch_size: int = 32, max_memory: int = 2**30
-) -> np.ndarray:
+) -> npt.NDArray[np.float32]:
     """The distance between each of `images` and each of `others`, or of `images` itself.
 
     Embeddings are float32, their products are summed in float64, so distances of near-duplicates
@@ -90,11 +91,11 @@ def mean_pairwise_distance(
 def mean_pairwise_distance(
     metric: LPIPS, images: Any, *, batch_size: int = 32, return_standard_error: bool = False
 ) -> float | tuple[float, float]:
-    """The mean distance over all pairs of distinct images, the usual measure of a generator's
-    diversity.
+    """The mean distance over all pairs of distinct images.
 
-    One pass, in memory that does not grow with the number of images: with S = Σe and Q = Σ‖e‖² over
-    N embeddings, the mean over pairs is 2 (N Q - ‖S‖²) / (N (N - 1)).
+    It is the usual measure of a generator's diversity. One pass computes it, in memory that does
+    not grow with the number of images: with S = Σe and Q = Σ‖e‖² over N embeddings, the mean over
+    pairs is 2 (N Q - ‖S‖²) / (N (N - 1)).
 
     Args:
         metric: an `LPIPS`.
@@ -102,9 +103,9 @@ def mean_pairwise_distance(
         batch_size: how many images are embedded at a time; batches that an iterable gives are taken
             as they are.
         return_standard_error: also return the mean's standard error for images drawn independently,
-            by a jackknife that leaves out one image at a time. Of many images it leaves out one of
-            10 to 1,000 groups, as many as fit in 512 MiB: image i is in group i modulo their
-            number.
+            by a jackknife that leaves out one image at a time. Many images it divides into 10 to
+            1,000 groups, as many as fit in 512 MiB, and leaves out one group at a time: image i is
+            in group i modulo their number.
 
     Returns:
         The mean, never negative; NaN if an image has NaN or infinity. With `return_standard_error`
@@ -121,12 +122,19 @@ def mean_pairwise_distance(
     return (mean, moments.standard_error()) if return_standard_error else mean
 
 
-def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
-    """The mean of `‖e_i - e_j‖²` over all pairs of `count` embeddings, from their sum and the sum
-    of their squared norms; never negative, but NaN if an embedding is.
+def mean_of_pairs(count: int, total: npt.NDArray[np.float64], squares: float) -> float:
+    """The mean of `‖e_i - e_j‖²` over all pairs of embeddings, from two sums over them.
+
+    Args:
+        count: the number of embeddings.
+        total: their sum, (D,).
+        squares: the sum of their squared norms.
+
+    Returns:
+        The mean, never negative; NaN if an embedding is.
 
     Raises:
-        ValueError: fewer than two.
+        ValueError: fewer than two embeddings.
     """
     if count < 2:
         raise ValueError(f"Expected at least two images. Received: {count}")
@@ -137,12 +145,12 @@ def mean_of_pairs(count: int, total: np.ndarray, squares: float) -> float:
 class _Moments:
     """Sums over embeddings and over their squared norms, of each of several groups."""
 
-    def __init__(self, most_groups: int):
+    def __init__(self, most_groups: int) -> None:
         self._most_groups = most_groups
         self._count = 0
         self._reset(1, 1)
 
-    def add(self, embeddings: np.ndarray) -> None:
+    def add(self, embeddings: npt.NDArray[Any]) -> None:
         if not self._count:
             groups = GROUPS_BYTES // (8 * embeddings.shape[1])
             groups = min(max(groups, FEWEST_GROUPS), self._most_groups)
@@ -178,7 +186,9 @@ class _Moments:
 class _Batches:
     """Batches (n, H, W, 3) of a set of images, all of one shape."""
 
-    def __init__(self, images: Any, batch_size: int, image_shape: tuple | None = None):
+    def __init__(
+        self, images: Any, batch_size: int, image_shape: tuple[int, ...] | None = None
+    ) -> None:
         check_count("batch_size", batch_size)
         if not (hasattr(images, "shape") or isinstance(images, Iterable)):
             raise ValueError(f"Expected images (N, H, W, 3). Received: {shown(images)}")
@@ -187,7 +197,7 @@ class _Batches:
         self._images, self._batch_size = images, batch_size
         self.image_shape = image_shape
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Any]:
         for batch in self._slices() if hasattr(self._images, "shape") else self._groups():
             shape = tuple(batch.shape[1:])
             if shape != (self.image_shape or shape):
@@ -195,13 +205,13 @@ class _Batches:
             self.image_shape = shape
             yield batch
 
-    def _slices(self):
+    def _slices(self) -> Iterator[Any]:
         for i in range(0, len(self._images), self._batch_size):
             yield self._images[i : i + self._batch_size]
 
-    def _groups(self):
-        """What an iterable gives, in its order: batches as they are, single images collected."""
-        waiting: list[np.ndarray] = []
+    def _groups(self) -> Iterator[Any]:
+        """An iterable's images in its order: batches as they are, single images collected."""
+        waiting: list[Any] = []
         for element in self._images:
             rank = len(element.shape) if hasattr(element, "shape") else None
             if rank not in (3, 4):
@@ -220,7 +230,7 @@ class _Batches:
         if waiting:
             yield self._stacked(waiting)
 
-    def _stacked(self, images):
+    def _stacked(self, images: Sequence[Any]) -> npt.NDArray[Any]:
         arrays = [keras.ops.convert_to_numpy(image) for image in images]
         if shapes := sorted({array.shape for array in arrays} - {arrays[0].shape}):
             raise two_sizes(arrays[0].shape, shapes[0])
@@ -236,16 +246,17 @@ def _refuse_traced(images: Any) -> None:
         )
 
 
-def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[np.ndarray]:
+def _embeddings(metric: LPIPS, batches: _Batches) -> Iterator[npt.NDArray[Any]]:
     for batch in batches:
         yield keras.ops.convert_to_numpy(metric.embed(batch))
 
 
-def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.ndarray:
-    """All embeddings (N, D), in memory or, past `max_memory` bytes, in a temporary file that goes
-    with the array.
+def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> npt.NDArray[Any]:
+    """All embeddings (N, D): in memory or, past `max_memory` bytes, in a temporary file.
+
+    The file goes when the array does.
     """
-    parts: list[np.ndarray] = []
+    parts: list[npt.NDArray[Any]] = []
     length = used = 0
     file = None
     for part in _embeddings(metric, batches):
@@ -267,21 +278,23 @@ def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> np.
         return np.memmap(file, part.dtype, "r").reshape(-1, length)
 
 
-def _squared_distances(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _squared_distances(
+    rows: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
     """‖r‖² + ‖c‖² - 2 r·c for each row r and column c, summed in float64 and never negative."""
     distances = np.zeros((len(rows), len(columns)))
     for part in _column_blocks(rows):
         r = rows[:, part].astype(np.float64)
-        c = (
-            r if columns is rows else columns[:, part].astype(np.float64)
-        )  # BLAS halves the work of r @ r.T
+        # BLAS halves the work of r @ r.T.
+        c = r if columns is rows else columns[:, part].astype(np.float64)
         distances += _squared_norms(r)[:, None] + _squared_norms(c) - 2 * (r @ c.T)
     return np.maximum(distances, 0)
 
 
-def _column_blocks(embeddings: np.ndarray) -> list[slice]:
+def _column_blocks(embeddings: npt.NDArray[Any]) -> list[slice]:
     return [slice(i, i + BLOCK_COLUMNS) for i in range(0, embeddings.shape[1], BLOCK_COLUMNS)]
 
 
-def _squared_norms(embeddings: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
+def _squared_norms(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    norms: npt.NDArray[np.float64] = np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)
+    return norms

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -31,10 +32,10 @@ class Comparison:
     """An image, its distance from a reference, and where that comes from."""
 
     name: str
-    image: np.ndarray  # (H, W, 3) uint8
+    image: npt.NDArray[np.uint8]  # (H, W, 3)
     distance: float
-    map: np.ndarray  # (H, W)
-    layers: list[tuple[str, float, np.ndarray]]  # name, share of the distance, map (H, W)
+    map: npt.NDArray[Any]  # (H, W)
+    layers: list[tuple[str, float, npt.NDArray[Any]]]  # name, share of the distance, map (H, W)
 
 
 def heatmap(
@@ -44,8 +45,9 @@ def heatmap(
     layers: bool = False,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draws where images differ from a reference: a row with the reference, the image and the map
-    over it for each image.
+    """Draws where images differ from a reference.
+
+    Each image has a row: the reference, the image, and the map over it.
 
     Args:
         metric: any `LPIPS`, with maps or without.
@@ -59,8 +61,8 @@ def heatmap(
         have one scale, and those of layers another.
 
     Raises:
-        ValueError: what is no metric, as a call of the metric does, names of another number, or
-            more images than a figure can have.
+        ValueError: `metric` is no metric, as a call of the metric does, names of another number,
+            or more images than a figure can have.
 
     Examples:
         >>> lpips_tf.plots.heatmap(metric, reference, [noisy, blurred]).savefig("map.png")
@@ -90,9 +92,12 @@ def heatmap(
 
 
 def comparisons(
-    metric: LPIPS, explanation: Explanation, images: Iterable[np.ndarray], names: Iterable[str]
+    metric: LPIPS,
+    explanation: Explanation,
+    images: Iterable[npt.NDArray[np.uint8]],
+    names: Iterable[str],
 ) -> list[Comparison]:
-    """What `metric.explain` gave of a batch of images (H, W, 3) uint8, one by one."""
+    """The results of `metric.explain` for a batch of images (H, W, 3) uint8, one by one."""
     layer_names = metric.backbone.output_names
     distances = _array(explanation.distance)
     shares = [_array(layer) for layer in explanation.layers]
@@ -109,17 +114,20 @@ def comparisons(
     return found
 
 
-def overlay(image: np.ndarray, values: np.ndarray, largest: float) -> Image.Image:
-    """A map (H, W) over its image (H, W, 3) uint8 in grey: dark where there is no difference,
-    bright at `largest`.
+def overlay(image: npt.NDArray[np.uint8], values: npt.NDArray[Any], largest: float) -> Image.Image:
+    """A map (H, W) over its image (H, W, 3) uint8 in grey.
+
+    The map is dark where there is no difference, and bright at `largest`.
     """
     colors = matplotlib.colormaps[COLORS](values / (largest or 1), bytes=True)[..., :3]
     grey = Image.fromarray(image).convert("L").convert("RGB")
     return Image.blend(grey, Image.fromarray(colors), OPACITY)
 
 
-def figure(reference: np.ndarray, compared: Sequence[Comparison], layers: bool) -> Figure:
-    """The figure of `heatmap`, of images (H, W, 3) uint8 that are compared already."""
+def figure(
+    reference: npt.NDArray[np.uint8], compared: Sequence[Comparison], layers: bool
+) -> Figure:
+    """The figure that `heatmap` returns, for images (H, W, 3) uint8 that are compared already."""
     count = len(compared[0].layers) if layers else 0
     height, width = reference.shape[:2]
     tall = min(max(WIDTH * height / width, NARROWEST / 2), HIGHEST)
@@ -150,15 +158,15 @@ def figure(reference: np.ndarray, compared: Sequence[Comparison], layers: bool) 
 
 
 def shortened(name: str, length: int) -> str:
-    """A file name to be drawn where `length` letters fit: its middle is left out."""
+    """A file name of at most `length` letters, which loses its middle."""
     name = os.fsencode(name).decode("utf-8", "replace")  # names may be no text
     name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     half = (length - 1) // 2
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
-def _as_uint8(image: Any, value_range: Range) -> np.ndarray:
-    """(H, W, 3), as it is drawn."""
+def _as_uint8(image: Any, value_range: Range) -> npt.NDArray[np.uint8]:
+    """The image (H, W, 3) as it is drawn."""
     array = _array(image)
     if array.dtype == np.uint8:
         return array
@@ -166,21 +174,21 @@ def _as_uint8(image: Any, value_range: Range) -> np.ndarray:
     return np.round(255 * np.clip((array - low) / (high - low), 0, 1)).astype(np.uint8)
 
 
-def _array(tensor: Any) -> np.ndarray:
+def _array(tensor: Any) -> npt.NDArray[Any]:
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
-def _largest(maps: Iterable[np.ndarray]) -> float:
+def _largest(maps: Iterable[npt.NDArray[Any]]) -> float:
     return max(float(values.max()) for values in maps)
 
 
-def _draw(axes: Any, image: np.ndarray, title: str) -> None:
+def _draw(axes: Any, image: npt.NDArray[np.uint8], title: str) -> None:
     axes.set_axis_off()
     axes.imshow(image)
     _title(axes, title)
 
 
-def _draw_map(axes: Any, compared: Comparison, values: np.ndarray, largest: float) -> Any:
+def _draw_map(axes: Any, compared: Comparison, values: npt.NDArray[Any], largest: float) -> Any:
     axes.set_axis_off()
     axes.imshow(Image.fromarray(compared.image).convert("L"), cmap="gray", vmin=0, vmax=255)
     return axes.imshow(values, cmap=COLORS, vmin=0, vmax=largest or 1, alpha=OPACITY)

@@ -1,5 +1,7 @@
-"""How well a metric agrees with people, on the two kinds of judgements in BAPPS (Zhang et al., CVPR
-2018, section 2): as functions of arrays, and as Keras metrics that see a batch at a time.
+"""Scores of how well a metric agrees with people, on the two kinds of judgements in BAPPS.
+
+They are those of Zhang et al., CVPR 2018, section 2: as functions of arrays, and as Keras metrics
+that see a batch at a time.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from lpips_tf._backend.execution import replica
@@ -15,12 +18,12 @@ from lpips_tf._backend.tensors import accurate_dtype
 from lpips_tf._support.arguments import shown
 
 
-def two_afc_score(d0, d1, judge) -> float:
-    """Two-alternative forced choice: the share of people who chose the image that the metric finds
-    nearer to the reference.
+def two_afc_score(d0: Any, d1: Any, judge: Any) -> float:
+    """Two-alternative forced choice: the share of people who chose as the metric does.
 
-    For each triplet 1 - `judge` if d0 < d1, `judge` if d1 < d0, and ½ for a tie, averaged (the
-    official `score_2afc_dataset`).
+    The metric chooses the image that it finds nearer to the reference. A triplet counts 1 - `judge`
+    if d0 < d1, `judge` if d1 < d0, and ½ for a tie; the score is the average (the official
+    `score_2afc_dataset`).
 
     Args:
         d0, d1: (N,), the distances of the two images from the reference.
@@ -34,13 +37,13 @@ def two_afc_score(d0, d1, judge) -> float:
     return float(np.mean((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2))
 
 
-def jnd_score(distances, same) -> float:
-    """Just noticeable differences: the area under the curve of precision and recall when pairs of
-    small distance are taken for those that look the same.
+def jnd_score(distances: Any, same: Any) -> float:
+    """Just noticeable differences: the area under the curve of precision and recall.
 
-    Precision and recall count the fraction of people who saw no difference; the area is that under
-    precision's envelope, as in VOC (the official `score_jnd_dataset` and `voc_ap`). Pairs of equal
-    distance, which no threshold separates, enter together, so the order of pairs does not matter.
+    Pairs of small distance are taken for those that look the same. Precision and recall count the
+    fraction of people who saw no difference; the area is that under precision's envelope, as in VOC
+    (the official `score_jnd_dataset` and `voc_ap`). Pairs of equal distance, which no threshold
+    separates, enter together, so the order of pairs does not matter.
 
     Args:
         distances: (N,).
@@ -76,10 +79,11 @@ class TwoAFC(keras.metrics.Mean):
         dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
     """
 
-    def __init__(self, name="two_afc", dtype=None):
+    def __init__(self, name: str = "two_afc", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype or accurate_dtype())
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch of judgements (N,) and of pairs of distances."""
         judge = judgements_or_nan(_column(y_true, self.dtype))
         pair = isinstance(y_pred, (tuple, list)) and len(y_pred) == 2
         d0, d1 = y_pred if pair else ops.unstack(ops.convert_to_tensor(y_pred), axis=-1)
@@ -104,7 +108,7 @@ class JND(keras.metrics.Metric):
         dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
     """
 
-    def __init__(self, capacity=16384, name="jnd", dtype=None):
+    def __init__(self, capacity: int = 16384, name: str = "jnd", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype or accurate_dtype())
         if not (isinstance(capacity, int) and capacity > 0):
             raise ValueError(f"Expected capacity to be at least 1. Received: {capacity!r}")
@@ -114,7 +118,8 @@ class JND(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", "int32", name="count")
         self.lost = self.add_variable((), "zeros", "int32", name="lost")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch of judgements and distances, both (N,)."""
         same = judgements_or_nan(_column(y_true, self.dtype))
         distances = _column(y_pred, self.dtype)
         weights = ops.ones_like(same)
@@ -129,7 +134,8 @@ class JND(keras.metrics.Metric):
         self.table.assign(ops.scatter_update(self.table, places, rows))
         self.count.assign_add(added)
 
-    def result(self):
+    def result(self) -> Any:
+        """The score of all pairs so far."""
         distances, same, weights = ops.unstack(ops.convert_to_tensor(self.table), axis=1)
         order = ops.argsort(distances)
         distances, same, weights = (ops.take(x, order) for x in (distances, same, weights))
@@ -141,11 +147,13 @@ class JND(keras.metrics.Metric):
         bad = (self.lost > 0) | ops.any(ops.isnan(distances + same))
         return ops.where(bad, float("nan"), score)
 
-    def get_config(self):
-        return super().get_config() | {"capacity": self.capacity}
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, for Keras' serialisation."""
+        config: dict[str, Any] = super().get_config()
+        return config | {"capacity": self.capacity}
 
 
-def _checked(**arrays) -> list[np.ndarray]:
+def _checked(**arrays: Any) -> list[npt.NDArray[np.float64]]:
     """The arrays as vectors of float64; all but the last hold distances, the last judgements."""
     vectors = {name: _vector(name, array) for name, array in arrays.items()}
     lengths = {name: len(vector) for name, vector in vectors.items()}
@@ -164,14 +172,14 @@ def _checked(**arrays) -> list[np.ndarray]:
     return list(vectors.values())
 
 
-def _vector(name: str, array: Any) -> np.ndarray:
+def _vector(name: str, array: Any) -> npt.NDArray[np.float64]:
     try:
         return np.asarray(ops.convert_to_numpy(array), np.float64).ravel()
     except (TypeError, ValueError) as error:  # strings, None, lists of several lengths
         raise ValueError(f"Expected {name} as numbers (N,). Received: {shown(array)}") from error
 
 
-def check_judgements(name: str, judgements) -> None:
+def check_judgements(name: str, judgements: Any) -> None:
     """Raises ValueError where one of the judgements is no fraction: NaN, or outside [0, 1]."""
     judgements = np.asarray(judgements)
     outside = ~((judgements >= 0) & (judgements <= 1))
@@ -182,13 +190,13 @@ def check_judgements(name: str, judgements) -> None:
         )
 
 
-def judgements_or_nan(judgements):
-    """The judgements, with NaN in place of those outside [0, 1], where a graph cannot raise."""
+def judgements_or_nan(judgements: Any) -> Any:
+    """The judgements, with NaN in place of those outside [0, 1]: graphs cannot raise errors."""
     return ops.where((judgements >= 0) & (judgements <= 1), judgements, float("nan"))
 
 
-def _maximum_from_here_on(values):
-    """For each of a vector's non-negative values the largest from there to the end."""
+def _maximum_from_here_on(values: Any) -> Any:
+    """The largest value from each place of a vector to its end, of values that are not negative."""
     # Keras' associative_scan does not compile with XLA under TensorFlow.
     reach, length = 1, values.shape[0]
     while reach < length:  # each value covers as many after it as `reach` says
@@ -197,5 +205,5 @@ def _maximum_from_here_on(values):
     return values
 
 
-def _column(values, dtype):
+def _column(values: Any, dtype: Any) -> Any:
     return ops.reshape(ops.cast(values, dtype), (-1,))

@@ -6,13 +6,17 @@ The images count as independent draws, as they do for a generator's samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
-def of_all_pairs(distances: np.ndarray) -> float:
-    """The standard error of the mean over all pairs of distinct images: the jackknife that leaves
-    out one image at a time (Arvesen 1969, "Jackknifing U-statistics").
+def of_all_pairs(distances: npt.NDArray[Any]) -> float:
+    """The standard error of the mean over all pairs of distinct images.
+
+    It is the jackknife that leaves out one image at a time (Arvesen 1969, "Jackknifing
+    U-statistics").
 
     Args:
         distances: (N, N), symmetric with a diagonal of 0, as `distance_matrix` gives.
@@ -29,8 +33,9 @@ def of_all_pairs(distances: np.ndarray) -> float:
 
 
 def of_consecutive_pairs(distances: Sequence[float], starts: Sequence[int]) -> float:
-    """The standard error of the mean distance of each image from the next. Neighbouring pairs share
-    an image, so their covariance counts too: √((γ₀ + 2 γ₁) / n).
+    """The standard error of the mean distance of each image from the next.
+
+    Neighbouring pairs share an image, so their covariance counts too: √((γ₀ + 2 γ₁) / n).
 
     Args:
         distances: n numbers.
@@ -46,11 +51,11 @@ def of_consecutive_pairs(distances: Sequence[float], starts: Sequence[int]) -> f
     shared = np.diff(starts) == 1
     variance = deviations @ deviations / (count - 1)
     covariance = (deviations[1:] * deviations[:-1])[shared].sum() / (count - 1)
-    # Of independent images it is never negative: it is the variance that their image explains.
+    # Independent images never make it negative: it is the variance that the shared image explains.
     return float(np.sqrt((variance + 2 * np.maximum(covariance, 0)) / count))
 
 
-def jackknife(left_out: np.ndarray) -> float:
+def jackknife(left_out: npt.NDArray[np.float64]) -> float:
     """The standard error of a statistic from its values when each part in turn is left out."""
     count = len(left_out)
     deviations = left_out - left_out.mean()

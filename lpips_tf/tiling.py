@@ -1,10 +1,10 @@
-"""Distances of pictures that are larger than memory, from windows of them.
+"""Distances of images that are larger than memory, from windows of them.
 
-A layer's positions are divided between square tiles of the picture. What the network computes for a
-tile's positions depends on the tile and a margin, its receptive field; a window holds both, and
-starts where strides of all layers fall together, so that its positions are the picture's. Padding
-then lies at the picture's true border only, and sums over the positions that tiles own are those of
-the whole picture.
+Square tiles of the image divide a layer's positions between them. The network's features at a
+tile's positions depend on the tile and a margin, its receptive field. A window holds both, and
+starts where strides of all layers fall together, so that its positions are the image's. Padding
+then lies at the image's true border only, and sums over the positions that tiles own are those of
+the whole image.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from lpips_tf._backend.execution import is_traced
@@ -23,7 +24,7 @@ from lpips_tf._networks.receptive_fields import Field, receptive_fields
 from lpips_tf._support.arguments import check_whole, shown
 from lpips_tf.metric import LPIPS, check_metric
 
-Map = Callable[[int, int], np.ndarray]
+Map = Callable[[int, int], npt.NDArray[np.float32]]
 
 
 def tiled_distance(
@@ -34,13 +35,14 @@ def tiled_distance(
     return_per_layer: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Any:
-    """The distance of two pictures, of which only windows are read and in memory at a time.
+    """The distance of two images, read a window at a time.
 
-    Equal to `metric(in0[None], in1[None])` but for rounding, which sums in float64 here.
+    Only one window of each is in memory. The distance equals `metric(in0[None], in1[None])` but for
+    rounding: sums are in float64 here.
 
     Args:
         metric: an `LPIPS`; whether it is spatial does not matter.
-        in0, in1: pictures (H, W, 3), uint8 or floats in the metric's `value_range`: arrays,
+        in0, in1: images (H, W, 3), uint8 or floats in the metric's `value_range`: arrays,
             `np.memmap`, or anything that has a `shape` and gives arrays for slices of height and
             width, such as zarr's arrays.
         tile: side of the tiles in pixels. Memory depends on it alone, time a little: the margins
@@ -52,7 +54,7 @@ def tiled_distance(
         The distance as a float, and with `return_per_layer` the list of the layers' shares.
 
     Raises:
-        ValueError: shapes that differ or are not (H, W, 3), pictures that are too small for the
+        ValueError: shapes that differ or are not (H, W, 3), images that are too small for the
             network, or a `tile` that is smaller than its margin.
     """
     check_metric(metric)
@@ -70,7 +72,7 @@ def tiled_maps(
     tile: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[float, Map]]:
-    """As `tiled_distance`, also for parts of the map that a spatial metric gives.
+    """The distance as `tiled_distance` gives it, and parts of the map of a spatial metric.
 
     Each layer's differences are kept in a temporary file while the block runs: with VGG16 5.3 bytes
     for each pixel, with AlexNet 0.4.
@@ -85,7 +87,7 @@ def tiled_maps(
     """
     check_metric(metric)
     with tempfile.TemporaryDirectory(prefix="lpips-tf-") as folder:
-        stored: dict[int, np.memmap] = {}
+        stored: dict[int, np.memmap[Any, np.dtype[np.float32]]] = {}
         for part in _parts(metric, in0, in1, tile, progress):
             if part.layer not in stored:
                 path = Path(folder) / f"{part.layer}.bin"
@@ -94,9 +96,10 @@ def tiled_maps(
         distance = sum(float(values.mean(dtype=np.float64)) for values in stored.values())
         height, width = in0.shape[:2]
 
-        def rows(start: int, stop: int) -> np.ndarray:
+        def rows(start: int, stop: int) -> npt.NDArray[np.float32]:
             parts = [_resized(x, (height, width), start, stop) for x in stored.values()]
-            return np.sum(parts, axis=0)
+            total: npt.NDArray[np.float32] = np.sum(parts, axis=0)
+            return total
 
         yield distance, rows
 
@@ -107,14 +110,14 @@ class _Part(NamedTuple):
     layer: int
     shape: tuple[int, int]  # of the layer, in positions
     place: tuple[slice, slice]  # in it
-    values: np.ndarray
+    values: npt.NDArray[Any]
 
 
 class _Window(NamedTuple):
     """A tile and its margin, along one axis."""
 
     pixels: slice
-    positions: list[slice]  # for each layer, those of the tile, in the picture
+    positions: list[slice]  # for each layer, those of the tile, in the image
     inside: list[slice]  # and in the window
 
 
@@ -124,7 +127,13 @@ def least_tile(metric: LPIPS) -> int:
     return max(max(-field.first, field.last) for field in fields)
 
 
-def _parts(metric, in0, in1, tile, progress) -> Iterator[_Part]:
+def _parts(
+    metric: LPIPS,
+    in0: Any,
+    in1: Any,
+    tile: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[_Part]:
     size = _checked_size(metric, in0, in1, tile)
     fields = receptive_fields(metric.backbone)
     outputs = metric.backbone.compute_output_shape((1, *size, 3))
@@ -135,7 +144,7 @@ def _parts(metric, in0, in1, tile, progress) -> Iterator[_Part]:
     done, count = 0, len(vertical) * len(horizontal)
     for y in vertical:
         for x in horizontal:
-            batches = (_array(picture[y.pixels, x.pixels])[None] for picture in (in0, in1))
+            batches = (_array(image[y.pixels, x.pixels])[None] for image in (in0, in1))
             for i, values in enumerate(metric.layer_maps(*batches)):
                 values = ops.convert_to_numpy(values)[0, y.inside[i], x.inside[i]]
                 yield _Part(i, shapes[i], (y.positions[i], x.positions[i]), values)
@@ -167,23 +176,23 @@ def _windows(size: int, lengths: list[int], fields: list[Field], tile: int) -> l
 
 
 def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, int]:
-    for name, picture in (("in0", in0), ("in1", in1)):
-        if not (hasattr(picture, "shape") and hasattr(picture, "__getitem__")):
-            raise ValueError(f"Expected pictures (H, W, 3). Received: {name}={shown(picture)}")
-        if is_traced(picture[:1, :1]):
+    for name, image in (("in0", in0), ("in1", in1)):
+        if not (hasattr(image, "shape") and hasattr(image, "__getitem__")):
+            raise ValueError(f"Expected images (H, W, 3). Received: {name}={shown(image)}")
+        if is_traced(image[:1, :1]):
             raise ValueError(
-                "Expected pictures as arrays of numbers. "
+                "Expected images as arrays of numbers. "
                 f"Received: {name} within a function that is being traced"
             )
     shapes = tuple(in0.shape), tuple(in1.shape)
     if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] != 3:
         raise ValueError(
-            "Expected two pictures of one shape (H, W, 3). "
+            "Expected two images of one shape (H, W, 3). "
             f"Received: in0.shape={shapes[0]}, in1.shape={shapes[1]}"
         )
     if min(shapes[0][:2]) < metric.least_side:
         raise ValueError(
-            f"Expected pictures of at least {metric.least_side}x{metric.least_side} pixels for "
+            f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "
             f"net={metric.net!r}. Received: {shapes[0][0]}x{shapes[0][1]}"
         )
     check_whole("tile", tile)
@@ -195,21 +204,28 @@ def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, in
     return shapes[0][0], shapes[0][1]
 
 
-def _array(window: Any) -> np.ndarray:
-    return ops.convert_to_numpy(window) if ops.is_tensor(window) else np.asarray(window)
+def _array(window: Any) -> npt.NDArray[Any]:
+    return np.asarray(ops.convert_to_numpy(window) if ops.is_tensor(window) else window)
 
 
-def _resized(values: np.ndarray, size: tuple[int, int], start: int, stop: int) -> np.ndarray:
+def _resized(
+    values: npt.NDArray[np.float32], size: tuple[int, int], start: int, stop: int
+) -> npt.NDArray[np.float32]:
     """Rows of `values` (h, w) resized to `size` bilinearly, with half-pixel centres."""
     above, below, share = _neighbours(values.shape[0], size[0], start, stop)
     rows = values[above] * (1 - share)[:, None] + values[below] * share[:, None]
     left, right, share = _neighbours(values.shape[1], size[1], 0, size[1])
-    return rows[:, left] * (1 - share) + rows[:, right] * share
+    resized: npt.NDArray[Any] = rows[:, left] * (1 - share) + rows[:, right] * share
+    return resized
 
 
-def _neighbours(length: int, size: int, start: int, stop: int) -> tuple[np.ndarray, ...]:
-    """For positions on the larger axis those before and after on the smaller, and the latter's
-    share.
+def _neighbours(
+    length: int, size: int, start: int, stop: int
+) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_], npt.NDArray[np.float32]]:
+    """Positions on the smaller axis before and after those on the larger one.
+
+    Returns:
+        The positions before, those after, and the share of the latter.
     """
     position = (np.arange(start, stop, dtype=np.float64) + 0.5) * length / size - 0.5
     position = np.clip(position, 0, length - 1)

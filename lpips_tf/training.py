@@ -1,10 +1,13 @@
-"""Training a metric on the 2AFC judgements of BAPPS, as the paper trains its own (Zhang et al.,
-CVPR 2018, section 3 and appendix B; the official train.py and `Trainer`).
+"""Training a metric on the 2AFC judgements of BAPPS, as the paper trains its own.
+
+The method is that of Zhang et al., CVPR 2018, section 3 and appendix B, and of the official
+train.py and `Trainer`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -36,8 +39,8 @@ class RankingModel(FitsOnHosts):
     Args:
         metric: an `LPIPS` with heads; its weights are trained in place, the heads' kept
             non-negative by their constraint.
-        mode: what is trained besides G: "heads", or with the backbone "tune" or "scratch" (the same
-            thing, for a metric with `backbone_weights=None`).
+        mode: what is trained besides G. "heads" trains the heads, "tune" and "scratch" the backbone
+            too (both do the same; "scratch" is for a metric with `backbone_weights=None`).
         name: name of the model.
 
     Raises:
@@ -49,7 +52,9 @@ class RankingModel(FitsOnHosts):
         >>> model.fit((ref, p0, p1), judge, batch_size=50)
     """
 
-    def __init__(self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs):
+    def __init__(
+        self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs: Any
+    ) -> None:
         check_metric(metric)
         check_choice("mode", mode, MODES)
         if not metric.lpips or metric.spatial:
@@ -68,46 +73,75 @@ class RankingModel(FitsOnHosts):
         self._cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        """The logits (N,) and the distances (N, 2) of triplets (reference, image0, image1)."""
         d0, d1 = self.distances(inputs, training=training)
         return {"logit": self.rank(d0, d1), "distances": ops.stack([d0, d1], axis=1)}
 
-    def distances(self, inputs, training=None):
+    def distances(self, inputs: Any, training: bool | None = None) -> Sequence[Any]:
         """The distances (N,) of the two images from the reference."""
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 3:
             raise ValueError(f"Expected (reference, image0, image1). Received: {_shapes(inputs)}")
-        return self.metric.distances(*inputs, training=training)
+        found: list[Any] = self.metric.distances(*inputs, training=training)
+        return found
 
-    def rank(self, d0, d1):
+    def rank(self, d0: Any, d1: Any) -> Any:
         """Logits (N,) of the fraction of people who choose the second image."""
         seen = [d0, d1, d0 - d1, d0 / (d1 + EPSILON), d1 / (d0 + EPSILON)]
         return self.ranking(ops.stack(seen, axis=1))[:, 0]
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does.
+
+        Raises:
+            ValueError: a judgement in an array, or in `validation_data`, is outside [0, 1].
+        """
         _check_answers(y)
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)) and len(validation) > 1:
             _check_answers(validation[1], "validation_data's judge")
         return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates as `keras.Model.evaluate` does.
+
+        Raises:
+            ValueError: a judgement in an array is outside [0, 1].
+        """
         _check_answers(y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The binary cross-entropy between judgements and logits, averaged.
+
+        Raises:
+            ValueError: there are no judgements.
+        """
         if y is None:
             raise ValueError("Expected ((ref, p0, p1), judge). Received: no judge")
         logits = ops.reshape(y_pred["logit"], (-1, 1))
         judge = judgements_or_nan(ops.reshape(ops.cast(y, logits.dtype), (-1, 1)))
         return self._cross_entropy(judge, logits, sample_weight)  # knows of `tf.distribute`
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Updates "two_afc" by a batch, and returns all metrics by name."""
         self.two_afc.update_state(y, y_pred["distances"], sample_weight)
-        return self.get_metrics_result()
+        results: dict[str, Any] = self.get_metrics_result()
+        return results
 
     def reseed(self, *entropy: int) -> None:
-        """Makes what training drops from here on depend on some numbers only, such as a seed and
-        an epoch: a training that goes on after a break is then the same as an unbroken one.
+        """Makes the dropout from here on depend on some numbers only, such as a seed and an epoch.
+
+        A training that goes on after a break is then the same as an unbroken one.
         """
         for i, generator in enumerate(self._noise_generators()):
             generator.state.assign(np.random.SeedSequence([*entropy, i]).generate_state(2))
@@ -116,6 +150,7 @@ class RankingModel(FitsOnHosts):
         return [head.seed_generator for head in self.metric.heads if head.dropout]
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments, for Keras' serialisation."""
         return {
             "metric": keras.saving.serialize_keras_object(self.metric),
             "mode": self.mode,
@@ -123,19 +158,20 @@ class RankingModel(FitsOnHosts):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The model that `get_config` describes."""
         return cls(**(config | {"metric": keras.saving.deserialize_keras_object(config["metric"])}))
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class CachedRankingModel(RankingModel):
-    """A `RankingModel` that trains heads from the averaged differences in a `feature_cache`,
-    without images and without the backbone.
+    """A `RankingModel` that trains heads from the averaged differences in a `feature_cache`.
 
-    `fit` takes ((N, 2, 2, C), judge): for p0 and p1 what `feature_cache.averaged_differences`
-    gives. Loss and gradients are those of `RankingModel`. In place of its dropout, normal noise is
-    added to each distance, of the variance that dropout gives it (Wang and Manning, "Fast dropout
-    training", ICML 2013): a distance sums what is left of tens of thousands of differences.
+    It needs neither images nor the backbone. `fit` takes ((N, 2, 2, C), judge): the results of
+    `feature_cache.averaged_differences` for p0 and p1. Loss and gradients are those of
+    `RankingModel`. In place of its dropout, normal noise is added to each distance, with the
+    variance that dropout gives it (Wang and Manning, "Fast dropout training", ICML 2013): a
+    distance sums the tens of thousands of differences that dropout leaves.
 
     Args:
         metric: as for `RankingModel`; the share that its heads drop sets the noise.
@@ -146,12 +182,15 @@ class CachedRankingModel(RankingModel):
         ValueError: as for `RankingModel`, or another `mode`.
     """
 
-    def __init__(self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs):
+    def __init__(
+        self, metric: LPIPS, mode: str = "heads", name: str = "ranking", **kwargs: Any
+    ) -> None:
         check_choice("mode", mode, ("heads",))
         super().__init__(metric, mode, name, **kwargs)
         self.seed_generator = keras.random.SeedGenerator()
 
-    def distances(self, inputs, training=None):
+    def distances(self, inputs: Any, training: bool | None = None) -> Sequence[Any]:
+        """The distances (N,) of the two images from the reference, from averaged differences."""
         channels = sum(head.channels for head in self.metric.heads)
         if getattr(inputs, "shape", ())[1:] != (2, 2, channels):
             raise ValueError(
@@ -169,17 +208,22 @@ class CachedRankingModel(RankingModel):
             distances += deviation * noise
         return distances[:, 0], distances[:, 1]
 
-    def _noise_generators(self):
+    def _noise_generators(self) -> list[keras.random.SeedGenerator]:
         return [self.seed_generator]
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class Adam(keras.optimizers.Adam):
-    """Adam as PyTorch computes it: epsilon is added to the root of the second moment after its bias
-    is corrected, not before. Gradients of heads are so small that this is felt in the first steps.
+    """Adam as PyTorch computes it.
+
+    Epsilon is added to the root of the second moment after its bias is corrected, not before.
+    Gradients of heads are so small that this is felt in the first steps.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    epsilon: Any  # a number, and during a step a tensor
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable by its gradient."""
         epsilon = self.epsilon
         step = ops.cast(self.iterations + 1, variable.dtype)
         correction = ops.sqrt(1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
@@ -196,15 +240,16 @@ def optimizer(learning_rate: float = 1e-4) -> keras.optimizers.Optimizer:
 
 
 def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs: int = 5) -> float:
-    """The learning rate of an epoch, counted from 0: `start` for `epochs` epochs and one more, then
-    down by an equal step after each, to reach 0 after `epochs` + `decay_epochs` (the official
-    train.py and `update_learning_rate`).
+    """The learning rate of an epoch, counted from 0.
+
+    It is `start` for `epochs` epochs and one more. Then it falls by an equal step after each, to
+    reach 0 after `epochs` + `decay_epochs` (the official train.py and `update_learning_rate`).
     """
     return start * (1 - max(0, epoch - epochs) / max(1, decay_epochs))
 
 
 def _check_answers(judge: Any, name: str = "judge") -> None:
-    """Refuses judgements outside [0, 1] in an array or tensor; of data sets `y` is None."""
+    """Refuses judgements outside [0, 1] in an array or tensor; with data sets `judge` is None."""
     if judge is not None:
         check_judgements(name, ops.convert_to_numpy(judge))
 
@@ -225,5 +270,5 @@ def _dense(units: int, name: str) -> layers.Dense:
     return layers.Dense(units, kernel_initializer=initializer, name=name, dtype="float32")
 
 
-def _shapes(inputs) -> Any:
+def _shapes(inputs: Any) -> Any:
     return keras.tree.map_structure(lambda x: tuple(x.shape), inputs)

@@ -53,7 +53,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True,
                            help="Print the version and exit.")
     ] = False,
-):  # fmt: skip
+) -> None:  # fmt: skip
     """Takes the options of the command itself."""
 
 

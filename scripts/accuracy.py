@@ -1,8 +1,8 @@
-"""Errors of every variant against the official answers for the golden pairs, on one Keras backend.
+"""Errors of every variant against the official outputs for the golden pairs, on one backend.
 
     KERAS_BACKEND=jax python scripts/accuracy.py [--squeezenet PATH] [--update]
 
-The answers are those of tests/golden/golden.npz. Takes a minute on two CPU cores.
+The outputs are those in tests/golden/golden.npz. Takes a minute on two CPU cores.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from lpips_tf.metric import NETWORKS, VERSIONS
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "accuracy.md"
 SETS = ("small", "odd", "large")
-RTOL, ATOL = 1e-5, 2e-6  # what the tests allow
+RTOL, ATOL = 1e-5, 2e-6  # tolerances of the tests
 
 
 def errors(golden: dict, net: str, **options: Any) -> list[str]:
-    """Cells of the table for a variant: its name, and its largest errors."""
+    """A row of the table for a variant: its name, and its largest errors."""
     metric = lpips_tf.LPIPS(net, **options)
     key = f"{net}/{metric.version}/{'lpips' if metric.lpips else 'baseline'}"
     distance, layer, share = [0.0], [0.0], [0.0]
@@ -49,9 +49,9 @@ def errors(golden: dict, net: str, **options: Any) -> list[str]:
     if f"{key}/odd/spatial" in golden:
         maps = f"{map_error(golden, net, key, **options):.1e}"
         gradients = "{:.1e}, {:.1e}".format(*gradient_errors(golden, key, metric))
-    what = f"{net}, {metric.version}{'' if metric.lpips else ', no heads'}"
+    variant = f"{net}, {metric.version}{'' if metric.lpips else ', no heads'}"
     return [
-        what, f"{max(distance):.1e}", f"{max(share):.0%}", f"{max(layer):.1e}", maps, gradients
+        variant, f"{max(distance):.1e}", f"{max(share):.0%}", f"{max(layer):.1e}", maps, gradients
     ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def map_error(golden: dict, net: str, key: str, **options: Any) -> float:
 
 
 def gradient_errors(golden: dict, key: str, metric: lpips_tf.LPIPS) -> tuple[float, float]:
-    """The largest error, and that of 99% of the numbers, as shares of the largest slope."""
+    """The largest error, and the 99th percentile of errors, as shares of the largest slope."""
     in0, in1 = (golden[name].astype("float32") / 127.5 - 1 for name in ("odd0", "odd1"))
     found, expected = (
         gradient(lambda x: ops.sum(metric(in0, x)), in1),
@@ -72,7 +72,7 @@ def gradient_errors(golden: dict, key: str, metric: lpips_tf.LPIPS) -> tuple[flo
 
 
 def map_means(golden: dict, net: str, **options: Any) -> list[str]:
-    """Cells of the table of maps: by what share of the distances their means differ from these."""
+    """A row of the table of maps: errors of their means as shares of the distances."""
     metric, spatial = (lpips_tf.LPIPS(net, spatial=s, **options) for s in (False, True))
     cells = [net]
     corner = golden["small0"].copy()

@@ -1,20 +1,21 @@
-"""Speed of this project against the official PyTorch LPIPS, in one process and in turn.
+"""Times this project and the official PyTorch LPIPS, in turn in one process.
 
     python scripts/benchmark.py [--heads] [--update BENCHMARKS.md]
 
 Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
-or with KERAS_BACKEND=jax JAX; not an installed lpips_tf. Where PyTorch sees a GPU both sides run
-there, in float32 with and without TF32 and in bfloat16.
+or JAX with KERAS_BACKEND=jax. lpips_tf need not be installed. If PyTorch finds a GPU, both
+implementations run there, in float32 with and without TF32 and in bfloat16.
 
-Each figure is the median over rounds in which every side is called once, so that a machine whose
-speed drifts slows all of them. A ratio above 1 says how many times faster this project is.
+Each figure is the median over rounds in which every implementation is called once, so that a
+machine whose speed drifts slows all of them. A ratio above 1 says how many times faster this
+project is.
 """
 
 from __future__ import annotations
 
 import os
 
-# Before PyTorch is imported: its idle OpenMP threads would spin, and slow the other side.
+# Before PyTorch is imported: its idle OpenMP threads would spin, and slow TensorFlow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -26,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import torch
 from benchmarks import official
 from benchmarks.implementations import (
@@ -74,11 +76,13 @@ def case_name(net: str, count: int, side: int) -> str:
     return f"{net}, {count} pair{'s' if count > 1 else ''} of {side}²"
 
 
-def both_sides(net, images, precision, gradient=False, **ours) -> dict[str, Callable]:
+def compared_calls(
+    net: str, images: np.ndarray, precision: str, gradient: bool = False, eagerly: bool = False
+) -> dict[str, Callable]:
     return {
         "nchw": official_call(net, images, precision, False, gradient),
         "nhwc": official_call(net, images, precision, True, gradient),
-        "ours": our_call(net, images, precision, gradient, **ours),
+        "ours": our_call(net, images, precision, gradient, eagerly),
     }
 
 
@@ -86,7 +90,7 @@ def forward_table(precision: str) -> str:
     peak = peak_flops(precision)
     rows = []
     for case in CASES:
-        times = medians(both_sides(case[0], random_images(*case[1:]), precision))
+        times = medians(compared_calls(case[0], random_images(*case[1:]), precision))
         share = convolution_flops(*case) / (times["ours"] / 1e3) / peak
         rows.append(ratio_row(case_name(*case), times, f"{share:.0%}"))
     title = f"Forward, {precision}; peak (a large convolution): {peak / 1e9:,.0f} GFLOP/s"
@@ -96,18 +100,18 @@ def forward_table(precision: str) -> str:
 def gradient_table(precision: str) -> str:
     rows = []
     for case in CASES:
-        calls = both_sides(case[0], random_images(*case[1:]), precision, gradient=True)
+        calls = compared_calls(case[0], random_images(*case[1:]), precision, gradient=True)
         rows.append(ratio_row(case_name(*case), medians(calls)))
     if BACKEND == "tensorflow" and precision == "float32":
         case = CASES[0]
         images = random_images(*case[1:])
-        calls = both_sides(case[0], images, precision, gradient=True, eagerly=True)
+        calls = compared_calls(case[0], images, precision, gradient=True, eagerly=True)
         rows.append(ratio_row(case_name(*case) + ", without tf.function", medians(calls)))
     return f"Forward and gradient towards one image, {precision}\n\n" + table(HEADER, rows)
 
 
 def bfloat16_table() -> str:
-    """This project in bfloat16 against itself in float32, where the processor has bfloat16."""
+    """This project in bfloat16 and in float32."""
     rows = []
     for case in CASES:
         images = random_images(*case[1:])
@@ -138,7 +142,7 @@ def training_table() -> str:
 
 def other_table() -> str:
     images = random_images(1, 64)
-    one = medians(both_sides("alex", images, "float32"), 51)
+    one = medians(compared_calls("alex", images, "float32"), 51)
     rows = [ratio_row("alex, one pair of 64², called eagerly", one)]
     images = random_images(ALL_PAIRS, 64)[0]
     metric = our_metric("alex")
@@ -203,8 +207,8 @@ def memory_table(gradient: bool) -> str:
         figures = [peak_memory(key, *case, gradient) for key in ("nchw", "channels_last", "ours")]
         rows.append([case_name(*case), *(f"{figure:,.0f}" for figure in figures)])
     header = ["", "official, NCHW (MiB)", "official, channels-last (MiB)", "lpips_tf (MiB)"]
-    what = "forward and gradient towards one image" if gradient else "a forward pass"
-    title = f"Peak memory of {what}, above what the process took before it"
+    call = "forward and gradient towards one image" if gradient else "a forward pass"
+    title = f"Peak memory of {call}, above the memory of the process before it"
     return f"{title}\n\n" + table(header, rows)
 
 
@@ -231,7 +235,7 @@ def main() -> None:
 
 
 def measure_all(path: Path | None) -> None:
-    """All but the training of heads; written to the section of the device in a Markdown file."""
+    """Measures all but the training of heads, and updates the device's section of a file."""
     parts = [machine()]
     for precision in PRECISIONS:
         set_precision(precision)

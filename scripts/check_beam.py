@@ -1,10 +1,11 @@
-"""`lpips-tf score` with two worker processes against `lpips-tf dirs`: the same distances, although
-a worker is killed; memory; throughput.
+"""Compares `lpips-tf score`, two workers, with `lpips-tf dirs`: distances, memory, throughput.
+
+The distances must be the same, even if a worker is killed.
 
     python scripts/check_beam.py [--pairs 5000] [--update BENCHMARKS.md]
 
-Takes about three minutes on two CPU cores. Measure without PyTorch in the environment, which Beam
-imports in every process where it is installed.
+Takes about three minutes on two CPU cores. Measure in an environment without PyTorch: Beam imports
+it in every process.
 """
 
 from __future__ import annotations
@@ -27,23 +28,23 @@ from benchmarks.markdown_tables import table, update
 from benchmarks.synthetic_bapps import distorted
 from PIL import Image
 
-SIDE = 128  # of the pictures
-FEW = 200  # pairs, to tell how long the start takes
-EVERY = 100  # one pair of these is broken
+SIDE = 128  # of the images
+FEW = 200  # pairs of a run that measures the start
+EVERY = 100  # one in so many pairs is broken
 WORKER = "apache_beam.runners.worker.sdk_worker_main"
 TWO_WORKERS = ["--direct_num_workers", "2", "--direct_running_mode", "multi_processing"]
 PROGRAM = [sys.executable, "-m", "lpips_tf_cli"]
 
 
-def write_pictures(folder: Path, count: int) -> None:
+def write_images(folder: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     for start in range(0, count, 500):
         references, images, *_ = distorted(rng, min(500, count - start))
         for i, pair in enumerate(zip(references, images, strict=True), start):
-            for name, picture in zip(("d0", "d1"), pair, strict=True):
+            for name, pixels in zip(("d0", "d1"), pair, strict=True):
                 (folder / name).mkdir(exist_ok=True)
-                picture = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-                picture.save(folder / name / f"{i:06}.png")
+                image = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+                image.save(folder / name / f"{i:06}.png")
 
 
 def write_manifest(folder: Path, count: int) -> Path:
@@ -58,11 +59,11 @@ def write_manifest(folder: Path, count: int) -> Path:
 
 
 class Workers(threading.Thread):
-    """Notes the memory of worker processes, and kills one of them when asked to."""
+    """Records the memory of worker processes, and can kill one of them."""
 
-    def __init__(self, kill: bool):
+    def __init__(self, kill: bool) -> None:
         super().__init__(daemon=True)
-        self.memory: dict[int, list[float]] = {}  # MiB by process, each half a second
+        self.memory: dict[int, list[float]] = {}  # MiB by process, every half second
         self._kill, self._over = kill, threading.Event()
 
     def run(self) -> None:
@@ -86,8 +87,9 @@ class Workers(threading.Thread):
         self.join()
 
     def growth(self) -> float:
-        """By how much a worker's median memory in the last third exceeds that in the second, in
-        MiB. At its end a run writes the result, which takes some more.
+        """MiB by which a worker's median memory grows from the second third of a run to the last.
+
+        A run writes the result at its end, which takes some more memory.
         """
         found = [np.array_split(noted, 3) for noted in self.memory.values() if len(noted) > 8]
         return max(float(np.median(last) - np.median(middle)) for _, middle, last in found)
@@ -112,7 +114,7 @@ def scored(manifest: Path, kill: bool = False) -> tuple[list[dict], float, Worke
 
 
 def check(rows: list[dict], expected: dict[str, float], count: int) -> float:
-    """The largest difference; raises AssertionError where a row is not as it should be."""
+    """The largest difference. Raises AssertionError if a row is wrong."""
     assert sorted(int(row["id"]) for row in rows) == list(range(count))
     largest = 0.0
     for row in rows:
@@ -133,8 +135,8 @@ def main() -> None:
     count = arguments.pairs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_pictures(folder, count)
-        for part in ("d0", "d1"):  # the same for few
+        write_images(folder, count)
+        for part in ("d0", "d1"):  # folders of the short run
             (folder / f"few-{part}").mkdir()
             for path in sorted((folder / part).iterdir())[:FEW]:
                 (folder / f"few-{part}" / path.name).symlink_to(path)

@@ -1,4 +1,4 @@
-"""Every export of every variant against the metric that it came from, on the test pictures.
+"""Compares every export of every variant with its metric, on the test images.
 
     python scripts/check_exports.py [--update]
 
@@ -28,26 +28,27 @@ from lpips_tf import export
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "golden.npz"
+Pair = tuple[np.ndarray, np.ndarray]  # batches of images
 
 
-def saved_model(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+def saved_model(metric: lpips_tf.LPIPS, folder: Path, pair: Pair) -> tuple[np.ndarray, Path]:
     path = export.export_saved_model(metric, folder)
-    return tf.saved_model.load(str(path))(tf.constant(in0), tf.constant(in1)).numpy(), path
+    return tf.saved_model.load(str(path))(*map(tf.constant, pair)).numpy(), path
 
 
-def onnx(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+def onnx(metric: lpips_tf.LPIPS, folder: Path, pair: Pair) -> tuple[np.ndarray, Path]:
     path = folder / "metric.onnx"
     export.export_onnx(metric, path)
     session = onnxruntime.InferenceSession(path)
-    return session.run(["distance"], {"in0": in0, "in1": in1})[0], path
+    return session.run(["distance"], dict(zip(("in0", "in1"), pair, strict=True)))[0], path
 
 
 def litert(quantize: str | None) -> Callable:
-    def convert(metric: lpips_tf.LPIPS, folder: Path, in0, in1) -> tuple[np.ndarray, Path]:
+    def convert(metric: lpips_tf.LPIPS, folder: Path, pair: Pair) -> tuple[np.ndarray, Path]:
         path = folder / "metric.tflite"
-        export.export_litert(metric, path, in0.shape[1:3], quantize)
+        export.export_litert(metric, path, pair[0].shape[1:3], quantize)
         run = Interpreter(str(path)).get_signature_runner("serving_default")
-        pairs = zip(in0, in1, strict=True)
+        pairs = zip(*pair, strict=True)
         return np.concatenate([run(in0=x[None], in1=y[None])["distance"] for x, y in pairs]), path
 
     return convert
@@ -67,10 +68,10 @@ def mebibytes(path: Path) -> float:
     return sum(file.stat().st_size for file in files) / 2**20
 
 
-def measured(net: str, version: str, heads: bool, pictures) -> dict[str, str]:
-    """What the columns of the table say of a variant."""
+def measured(net: str, version: str, heads: bool, pair: Pair) -> dict[str, str]:
+    """A row of the table, by column."""
     metric = lpips_tf.LPIPS(net, version, lpips=heads)
-    in0, in1 = (batch / np.float32(127.5) - 1 for batch in pictures)
+    in0, in1 = (batch / np.float32(127.5) - 1 for batch in pair)
     expected = metric(in0, in1).numpy()
     weights = sum(int(np.prod(v.shape)) for v in metric.variables) * 4 / 2**20
     cells = {
@@ -79,7 +80,7 @@ def measured(net: str, version: str, heads: bool, pictures) -> dict[str, str]:
     }
     for name, convert in FORMATS.items():
         with tempfile.TemporaryDirectory() as folder:
-            found, path = convert(metric, Path(folder), in0, in1)
+            found, path = convert(metric, Path(folder), (in0, in1))
             cells[name] = f"{np.abs(found - expected).max():.1e}, {mebibytes(path):.1f} MiB"
     return cells
 
@@ -91,9 +92,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     with np.load(GOLDEN, allow_pickle=False) as file:
-        pictures = file["small0"], file["small1"]
+        pair = file["small0"], file["small1"]
     variants = itertools.product(("alex", "vgg"), ("0.1", "0.0"), (True, False))
-    rows = [measured(*variant, pictures) for variant in variants]
+    rows = [measured(*variant, pair) for variant in variants]
     found = table(list(rows[0]), [list(row.values()) for row in rows])
     print(found)
     if arguments.update:
@@ -102,7 +103,7 @@ def main() -> None:
         names = ["", *(name for name in FORMATS if name.startswith("LiteRT"))]
         short = table(names, [[row[name] for name in names] for row in usual])
         header = "The largest error on six pairs of distances up to "
-        largest = max(lpips_tf.LPIPS(net)(*pictures).numpy().max() for net in ("alex", "vgg"))
+        largest = max(lpips_tf.LPIPS(net)(*pair).numpy().max() for net in ("alex", "vgg"))
         update(ROOT / "README.md", "litert", f"{header}{largest:.2f}, and the size:\n\n{short}")
 
 

@@ -1,4 +1,4 @@
-"""Large pictures tile by tile: time, memory, and the difference from the whole picture.
+"""Measures `pair --tile` on large images: time, memory, the difference from the whole image.
 
     python scripts/check_tiles.py [--update BENCHMARKS.md]
 
@@ -26,7 +26,7 @@ from benchmarks.markdown_tables import table, update
 from skimage import data
 
 SIDE = 256  # of the files' tiles
-# Network, height, width, tile, and whether the whole fits into memory to compare with.
+# Network, height, width, tile, and whether the whole image fits into memory for comparison.
 RUNS = [
     ("alex", 2003, 3001, 512, True),
     ("vgg", 2003, 3001, 512, True),
@@ -34,7 +34,7 @@ RUNS = [
     ("alex", 9000, 12000, 1024, False),
     ("vgg", 9000, 12000, 512, False),
 ]
-# Runs a command and prints its output and the most memory that it had.
+# Runs a command; prints its peak memory and its output.
 MEASURED = """
 import resource, subprocess, sys
 out = subprocess.run(sys.argv[1:], check=True, capture_output=True, text=True).stdout
@@ -44,7 +44,7 @@ print(out)
 
 
 def write_pair(folder: Path, height: int, width: int) -> list[Path]:
-    """Two TIFF files, made tile by tile: a photograph over and over, and a noisy copy of it."""
+    """Two TIFF files: a photograph repeated over the image, and a noisy copy of it."""
     photograph = data.astronaut()
 
     def tiles(noise: float) -> Iterator[np.ndarray]:

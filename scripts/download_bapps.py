@@ -2,10 +2,10 @@
 
     python scripts/download_bapps.py [--val-only] FOLDER
 
-An interrupted download goes on where it stopped when this is run again, where the server says which
-version of a file it sends (ETag or Last-Modified, as Amazon S3 does). What is there already is
-left alone, and each part of the tree appears when it is whole. The archives take 6.6 GB (1.3 GB
-with --val-only); unpacked the tree takes about as much again. Each archive is deleted once it is
+An interrupted download goes on where it stopped when this is run again, if the server says which
+version of a file it sends (ETag or Last-Modified, as Amazon S3 does). Folders that exist are left
+alone, and each part of the tree appears when it is whole. The archives take 6.6 GB (1.3 GB with
+--val-only); the unpacked tree takes about as much again. Each archive is deleted once it is
 unpacked.
 """
 
@@ -33,21 +33,22 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 URL = "https://perceptual-similarity.s3.us-west-2.amazonaws.com/dataset/"
-# Archive, the folder in it, and where that belongs.
+# Archive, the folder in it, and its place in the tree.
 ARCHIVES = [
     ("twoafc_val.tar.gz", "val", "2afc/val"),
     ("jnd.tar.gz", "jnd/val", "jnd/val"),
     ("twoafc_train.tar.gz", "train", "2afc/train"),
 ]
-ATTEMPTS = 5  # in a row that bring nothing
+ATTEMPTS = 5  # in a row that bring no bytes
 PAUSE = 3.0  # seconds between them
-BUSY = (408, 429, 500, 502, 503, 504)  # what servers say that may serve later
+BUSY = (408, 429, 500, 502, 503, 504)  # status codes of servers that may answer later
 CHUNK = 2**20
 
 
@@ -83,9 +84,11 @@ def download(url: str, path: Path, bar: Progress) -> None:
         time.sleep(PAUSE)
 
 
-def _fetch_rest(url: str, part: Path, bar: Progress, task) -> int | None:
-    """Appends what the server sends after the bytes that `part` has; returns the file's length, or
-    None where the server does not say it.
+def _fetch_rest(url: str, part: Path, bar: Progress, task: TaskID) -> int | None:
+    """Appends the rest of a file to `part`.
+
+    Returns:
+        The file's length, or None if the server does not say it.
     """
     tag = part.with_suffix(".etag")  # which version of the file the bytes are of
     size = part.stat().st_size if part.exists() and tag.exists() else 0
@@ -127,8 +130,8 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
     """Unpacks the folder `name` of an archive to `folder`, which appears when it is whole.
 
     Raises:
-        OSError: the disk is full; or the archive is damaged, has no such folder, or has an entry
-            that is neither file nor folder or would leave the folder: it is deleted then.
+        OSError: the disk is full. Or the archive is damaged, lacks the folder, or has an entry that
+            is neither file nor folder or would leave the folder; then it is deleted.
     """
     prefix = f".{folder.name}-"
     for left in folder.parent.glob(f"{prefix}*"):  # of a process that was killed
@@ -147,7 +150,7 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
             if not unpacked.is_dir():
                 raise tarfile.TarError(f"expected a folder {name} in it")
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-            if getattr(error, "errno", None):  # not the archive's fault: the disk is full, or so
+            if getattr(error, "errno", None):  # such as a full disk: the archive may be whole
                 raise
             archive.unlink()
             raise OSError(
@@ -164,10 +167,10 @@ def _files_and_folders(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes that download into a folder out, until this one ends.
+    """Keeps other processes from downloading into a folder, until this one ends.
 
     Raises:
-        OSError: another one is at it.
+        OSError: another process is downloading into it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -180,13 +183,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
-    """Brings what is missing of the tree in `folder`.
+    """Downloads the missing parts of the tree in `folder`.
 
     Raises:
         OSError: as `download` and `unpack` do, or another process downloads into the folder.
     """
     wanted = [row for row in ARCHIVES if not (val_only and row[2].endswith("train"))]
-    for _, _, target in wanted:  # what is in the way shows before anything is fetched
+    for _, _, target in wanted:  # fails before the download if a file is in the way
         parent = (folder / target).parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +210,7 @@ def download_bapps(folder: Path, val_only: bool, url: str = URL) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress]:
-    """A bar on standard error, and only on a terminal."""
+    """A bar on standard error, only on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,11 +1,11 @@
-"""What stands in for dropout where features are cached: agreement of heads trained with each.
+"""Compares substitutes for dropout where features are cached, by the heads trained with each.
 
     python scripts/dropout_study.py [--update BENCHMARKS.md]
 
-Heads are trained on triplets that the official metric judged as noisy people would
-(`benchmarks/simulated_judgements.py`), and scored on others: by their agreement with those people,
-by how often they prefer what the teacher prefers, and by the rank correlation with its distances.
-Takes about ten minutes on two CPU cores.
+Heads are trained on triplets that the official metric, the teacher, judged as noisy people would
+(`benchmarks/simulated_judgements.py`). They are scored on other triplets: by their agreement with
+those people, by how often they prefer the teacher's choice, and by the rank correlation with the
+teacher's distances. Takes about ten minutes on two CPU cores.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks import (
     simulated_judgements,
 )
 from benchmarks.markdown_tables import table, update
+from benchmarks.simulated_judgements import JudgedTriplets
 
 import lpips_tf
 from lpips_tf import feature_cache, scores, training
@@ -41,7 +42,14 @@ KINDS = {
 }
 
 
-def trained(kind, dropout: float, rate: float, seed: int, data, records) -> lpips_tf.LPIPS:
+def trained(
+    kind: type[training.RankingModel],
+    dropout: float,
+    rate: float,
+    seed: int,
+    data: JudgedTriplets,
+    records: np.ndarray,
+) -> lpips_tf.LPIPS:
     keras.utils.set_random_seed(seed)
     metric = lpips_tf.LPIPS(head_weights=None, dropout=dropout)
     model = kind(metric)
@@ -55,7 +63,7 @@ def trained(kind, dropout: float, rate: float, seed: int, data, records) -> lpip
     return metric
 
 
-def cached(data) -> np.ndarray:
+def cached(data: JudgedTriplets) -> np.ndarray:
     metric = lpips_tf.LPIPS()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"

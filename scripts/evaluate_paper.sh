@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The rows of the paper's Table 5 (Zhang et al., CVPR 2018) that this project has models for, beside the published
-# numbers: 2AFC scores on the six validation sets of BAPPS.
+# Reproduces the rows of the paper's Table 5 (Zhang et al., CVPR 2018) that this project has models for, beside the
+# published numbers: 2AFC scores on the six validation sets of BAPPS.
 #
 #     scripts/evaluate_paper.sh OUT --bapps-dir DIR     or --data-dir DIR, as of `lpips-tf evaluate`
 #

@@ -1,9 +1,9 @@
-"""Whose gradients are right where those in float32 differ: both against the official in float64.
+"""Compares float32 gradients, official and ours, with the official ones in float64.
 
     python scripts/gradient_truth.py [--update]
 
-Crops of examples/images against their darkened, noisy, compressed and blurred copies, with a
-seed of their own. Needs PyTorch and the official lpips (extra `parity`); takes some minutes.
+The pairs are crops of examples/images and of their darkened, noisy, compressed and blurred copies,
+with a seed of their own. Needs PyTorch and the official lpips (extra `parity`); takes some minutes.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "accuracy.md"
 COPIES = ("darkened", "noisy", "compressed", "blurred")
 SIZES = ((45, 61), (64, 64), (101, 83))
-DRAWS = 3  # of the place of a crop
+DRAWS = 3  # random places of a crop
 
 
 def pairs(seed: int = 2024) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs (1, H, W, 3) of float32 in [-1, 1]."""
     rng = np.random.default_rng(seed)
-    pictures = {
+    images = {
         name: np.asarray(Image.open(ROOT / f"examples/images/{name}.png").convert("RGB"))
         for name in ("reference", *COPIES)
     }
-    height, width = pictures["reference"].shape[:2]
+    height, width = images["reference"].shape[:2]
     found = []
     for size in SIZES:
         for name in COPIES:
             for _ in range(DRAWS):
                 top, left = rng.integers(0, height - size[0]), rng.integers(0, width - size[1])
                 x, y = (
-                    pictures[which][None, top : top + size[0], left : left + size[1]]
+                    images[which][None, top : top + size[0], left : left + size[1]]
                     / np.float32(127.5)
                     - 1
                     for which in ("reference", name)
@@ -66,7 +66,7 @@ def theirs(metric: torch.nn.Module, x: np.ndarray, y: np.ndarray, dtype: torch.d
 
 
 def errors(net: str) -> list[list[str]]:
-    """Rows with the errors of gradients, as shares of the largest slope."""
+    """Rows of the table for a network: errors of gradients, as shares of the largest slope."""
     reference = official.pretrained_metric(net)
     single, double = lpips_tf.LPIPS(net), lpips_tf.LPIPS(net, dtype="float64")
     found: dict[str, list[np.ndarray]] = collections.defaultdict(list)
@@ -98,7 +98,7 @@ def errors(net: str) -> list[list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", action="store_true", help="write the table into the page")
+    parser.add_argument("--update", action="store_true", help="write the table to docs/accuracy.md")
     arguments = parser.parse_args()
     rows = [row for net in ("alex", "vgg") for row in errors(net)]
     header = ["", "largest error", "99% stay below", "pairs with an error above 1e-4"]

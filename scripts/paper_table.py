@@ -1,9 +1,9 @@
-"""Reports of `lpips-tf evaluate --json` beside the numbers of the paper's Table 5.
+"""Sets reports of `lpips-tf evaluate --json` beside the numbers of the paper's Table 5.
 
     python scripts/paper_table.py FOLDER
 
-prints a Markdown table of the reports in FOLDER, as `evaluate_paper.sh` writes them. Published
-numbers are of arXiv:1801.03924v2.
+prints a Markdown table of the reports in FOLDER, which `evaluate_paper.sh` writes. The published
+numbers are from arXiv:1801.03924v2.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.markdown_tables import table
 
 PUBLISHED = Path(__file__).with_name("published_table5.csv")
-ROWS = [  # as the paper calls it, our report
+ROWS = [  # the paper's name of the row, our report
     ("L2", "l2"),
     ("SSIM", "dssim"),
     *(
@@ -32,7 +32,7 @@ ROWS = [  # as the paper calls it, our report
 
 
 def published() -> dict[str, dict[str, float]]:
-    """The paper's scores in percent, by its name of the row and ours of the data set."""
+    """The paper's scores in percent, by its names of rows and our names of data sets."""
     with PUBLISHED.open(newline="", encoding="utf-8") as file:
         return {
             row.pop("row"): {name: float(score) for name, score in row.items()}

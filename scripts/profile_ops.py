@@ -1,10 +1,11 @@
-"""Where the time goes under TensorFlow, of a forward pass and of one with the gradient towards one
-image: the share of each kind of operation.
+"""Measures each kind of operation's share of the time under TensorFlow.
+
+There is a table for a forward pass, and one for a pass with the gradient towards one image.
 
     python scripts/profile_ops.py [--update BENCHMARKS.md]
 
-Shares are of the summed times of all operations. The two images' passes run side by side, so the
-sum exceeds the time that a person waits.
+Shares are of the sum of all operations' times. The passes of the two images run side by side, so
+the sum exceeds the time that a call takes.
 """
 
 from __future__ import annotations

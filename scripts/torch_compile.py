@@ -1,4 +1,4 @@
-"""Times of `torch.compile` on the metric under PyTorch, as docs/backends.md has them.
+"""Times `torch.compile` on the metric under PyTorch, for the table in docs/backends.md.
 
 KERAS_BACKEND=torch TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 python scripts/torch_compile.py
 """
@@ -28,11 +28,11 @@ def timed(function: Callable, *arguments: torch.Tensor) -> float:
 def main() -> None:
     metric = lpips_tf.LPIPS()
 
-    def forward(x, y):
+    def forward(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return metric(x, y)
 
-    def gradient(x, y):
+    def gradient(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return torch.autograd.grad(metric(x, y).sum(), x)
 
     rng = np.random.default_rng(0)

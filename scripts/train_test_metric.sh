@@ -25,7 +25,7 @@ done
 
 lpips-tf train --resume --datasets train/traditional train/cnn train/mix --output "$out" "$@"
 
-# What `evaluate` has to know of these options too.
+# The options that `evaluate` needs too.
 shared=(--head-weights "$out/heads.h5")
 if [ -e "$out/backbone.h5" ]; then
     shared+=(--backbone-weights "$out/backbone.h5")

@@ -3,13 +3,14 @@
 import functools
 import os
 import signal
-import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads would spin
 
+import keras
 import numpy as np
 import pytest
 from checking import ROOT, SQUEEZENET
+from programs import exit_code
 
 import lpips_tf
 
@@ -24,13 +25,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @functools.cache
 def _metric(net, options):
-    source = SQUEEZENET if net == "squeeze" else "imagenet"
+    source = "imagenet"
+    if net == "squeeze":
+        keras.utils.set_random_seed(0)
+        source = SQUEEZENET if SQUEEZENET.exists() else None
     return lpips_tf.LPIPS(net=net, **({"backbone_weights": source} | dict(options)))
 
 
 @pytest.fixture(scope="session")
 def build():
-    """`build(net, **options)`: an LPIPS, shared between tests; do not change it."""
+    """`build(net, **options)`: an LPIPS, shared between tests; do not change it.
+
+    SqueezeNet has random weights where its own are not beside the repository.
+    """
     return lambda net="alex", **options: _metric(net, tuple(options.items()))
 
 
@@ -42,7 +49,7 @@ def golden():
 
 @pytest.fixture
 def photos(golden):
-    """Six pairs of 64x64 pictures, uint8; the last pair is identical."""
+    """Six pairs of 64x64 images, uint8; the last pair is identical."""
     return golden["small0"], golden["small1"]
 
 
@@ -80,15 +87,9 @@ def open_page(chromium):
 
 
 @pytest.fixture
-def run_program(capsys, monkeypatch):
+def run_program(capsys):
     """`run_program(main, *arguments)`: exit code, standard output and standard error of a program
     that runs in this process.
     """
 
-    def run(main, *arguments):
-        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code, *capsys.readouterr()
-
-    return run
+    return lambda main, *arguments: (exit_code(main, *arguments), *capsys.readouterr())

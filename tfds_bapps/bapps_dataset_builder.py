@@ -81,7 +81,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             for name in tree.MODES[mode].datasets[group]
         }
 
-    def _manual_groups(self, dl_manager) -> dict[str, epath.Path]:
+    def _manual_groups(self, dl_manager: tfds.download.DownloadManager) -> dict[str, epath.Path]:
         """The folders "train" and "val" in `manual_dir`, as far as they are there.
 
         Raises:

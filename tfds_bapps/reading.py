@@ -11,7 +11,7 @@ from tfds_bapps import tree
 from tfds_bapps.patches import decode
 
 
-def load_tree(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset:
+def load_tree(root: str | os.PathLike[str], mode: str, split: str) -> tf.data.Dataset:
     """A split of BAPPS from the tree that the authors' archives unpack to.
 
     Args:
@@ -31,9 +31,10 @@ def load_tree(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset
     return paths.map(read_images, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def load_paths(root: str | os.PathLike, mode: str, split: str) -> tf.data.Dataset:
-    """As `load_tree`, with the paths of images in place of these: elements so small that all can be
-    shuffled, before `read_images` reads them.
+def load_paths(root: str | os.PathLike[str], mode: str, split: str) -> tf.data.Dataset:
+    """A split as `load_tree` gives it, with the paths of images in place of the images.
+
+    Elements are so small that all can be shuffled, before `read_images` reads them.
     """
     rows = list(tree.examples(_folder(root, mode, split), mode))
     images, answer = tree.MODES[mode].images, tree.MODES[mode].answer
@@ -45,19 +46,23 @@ def load_paths(root: str | os.PathLike, mode: str, split: str) -> tf.data.Datase
 
 
 def read_images(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """An element of `load_paths` as one of `load_tree`, within tf.data."""
+    """Turns an element of `load_paths` into one of `load_tree`, within tf.data."""
     images = {name: example[name] for name in ("ref", "p0", "p1") if name in example}
     return example | {name: decode(tf.io.read_file(path)) for name, path in images.items()}
 
 
-def check_images(root: str | os.PathLike, mode: str, split: str) -> None:
-    """Decodes every image of a split, and raises ValueError for the first that is none."""
+def check_images(root: str | os.PathLike[str], mode: str, split: str) -> None:
+    """Decodes every image of a split.
+
+    Raises:
+        ValueError: a file that is no image, the first of them.
+    """
     for row in tree.examples(_folder(root, mode, split), mode):
         for name in tree.MODES[mode].images:
             tree.read_patch(row[name])
 
 
-def _folder(root, mode, split) -> epath.Path:
+def _folder(root: str | os.PathLike[str], mode: str, split: str) -> epath.Path:
     if mode not in tree.MODES:
         raise ValueError(f"Expected one of {', '.join(tree.MODES)}. Received: {mode!r}")
     if split not in tree.splits(mode):

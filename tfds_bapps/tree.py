@@ -25,7 +25,7 @@ class Mode(NamedTuple):
     """One of the two kinds of judgements."""
 
     images: tuple[str, ...]  # folders of PNG files
-    answer: str  # folder of what people said
+    answer: str  # folder of people's answers
     datasets: dict[str, tuple[str, ...]]  # folders of them, by "train" and "val"
 
 
@@ -62,8 +62,8 @@ def examples(folder: epath.Path, mode: str) -> Iterator[dict[str, Any]]:
         their folder; and the answer, "judge" or "same".
 
     Raises:
-        ValueError: a file or folder is missing, or an answer is not one number in [0, 1]; which one
-            is said.
+        ValueError: a file or folder is missing, or an answer is not one number in [0, 1]. The
+            message names it.
     """
     images, answer = MODES[mode].images, MODES[mode].answer
     for name in _common_names(folder, dict.fromkeys(images, ".png") | {answer: ".npy"}):
@@ -80,10 +80,10 @@ def read_patch(path: epath.Path) -> bytes:
     Raises:
         ValueError: the file is damaged, no PNG, not square, or of 16 bits a channel.
     """
-    content = path.read_bytes()
+    content: bytes = path.read_bytes()
     try:
-        # Pillow may have been told to fill up what is missing of files, as TFDS tells it for its
-        # tables; checksums show it then.
+        # Pillow may fill up truncated files, as TFDS tells it to for its tables. Checksums show
+        # them even then.
         Image.open(io.BytesIO(content), formats=["PNG"]).verify()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             image.load()

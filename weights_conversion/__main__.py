@@ -1,20 +1,22 @@
-"""The command `python -m weights_conversion`: a PyTorch checkpoint to a weight file of this
-project.
-"""
+"""The command `python -m weights_conversion`: a PyTorch checkpoint to a weight file."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy.typing as npt
 import typer
 
 from lpips_tf_cli.console import running
 from lpips_tf_cli.console.imports import imports
 from lpips_tf_cli.console.text import printable
 from weights_conversion import read_backbone, read_heads
+
+if TYPE_CHECKING:
+    from lpips_tf.weights.weight_files import Weights
 
 TOLERANCE = 1e-5  # share of the largest feature; rounding of float32 gives about 1e-6
 
@@ -46,7 +48,7 @@ def backbone(
     license: Annotated[
         str, typer.Option(help="Licence of the weights.")
     ] = "BSD-3-Clause (torchvision)",
-):
+) -> None:
     """Converts the convolutions of AlexNet, VGG16 or SqueezeNet 1.1."""
     network, arrays = read_backbone(checkpoint)
     _convert("backbone", network, arrays, checkpoint, output, source, license)
@@ -62,7 +64,7 @@ def heads(
     ],
     source: Source = "",
     license: Annotated[str, typer.Option(help="Licence of the weights.")] = "BSD-2-Clause (LPIPS)",
-):
+) -> None:
     """Converts the heads of LPIPS."""
     if version not in ("0.1", "0.0"):
         raise typer.BadParameter(
@@ -72,8 +74,17 @@ def heads(
     _convert("heads", network, arrays, checkpoint, output, source, license, version)
 
 
-def _convert(kind, network, arrays, checkpoint, output, source, license, version=""):
-    """Writes the weight file, after a copy of it has given what PyTorch gives."""
+def _convert(
+    kind: Literal["backbone", "heads"],
+    network: str,
+    arrays: dict[str, npt.NDArray[Any]],
+    checkpoint: Path,
+    output: Path,
+    source: str,
+    license: str,
+    version: str = "",
+) -> None:
+    """Writes the weight file, after a copy of it has given PyTorch's results."""
     if output.suffix != ".h5":
         raise typer.BadParameter(
             f"Expected a file that ends in .h5. Received: {output}", param_hint="--output"
@@ -106,7 +117,8 @@ def _convert(kind, network, arrays, checkpoint, output, source, license, version
     print(f"{printable(output)}: {kind} of {network}, {numbers:,} numbers, {state}")
 
 
-def _prove(weights, path):
+def _prove(weights: Weights, path: Path) -> None:
+    """Compares a written file with PyTorch where that is installed, and raises if they differ."""
     try:
         from weights_conversion import proof
     except ModuleNotFoundError as error:

@@ -1,9 +1,8 @@
-"""Proof of a conversion: PyTorch with the checkpoint's tensors, against Keras with the written
-file.
-"""
+"""Proof of a conversion: PyTorch with the checkpoint's tensors, Keras with the written file."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,15 +20,15 @@ TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29), "squeeze": (1, 4, 7
 
 
 class _Fire(nn.Module):
-    """torchvision's `Fire`."""
+    """The module `Fire` of torchvision."""
 
-    def __init__(self, inputs, squeeze, expand):
+    def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(inputs, squeeze, 1)
         self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
         self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.squeeze(x).relu()
         return torch.cat([self.expand1x1(x).relu(), self.expand3x3(x).relu()], 1)
 
@@ -66,8 +65,9 @@ _VGG: list[Any] = [
 
 
 def torch_features(network: str) -> nn.Sequential:
-    """torchvision's `features` of a network, up to the last tap, with the same indices and so the
-    same state dict.
+    """The `features` of a network of torchvision, up to the last tap.
+
+    Its modules have the same indices, and so the same state dict.
     """
     if network == "squeeze":
         return nn.Sequential(
@@ -93,12 +93,15 @@ def torch_features(network: str) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def backbone_differences(written: Weights, path, size=(97, 131), images=2) -> dict[str, float]:
-    """The largest difference between PyTorch and Keras at each tap, as a share of the tap's largest
-    value.
+def backbone_differences(
+    written: Weights, path: Path, size: tuple[int, int] = (97, 131), images: int = 2
+) -> dict[str, float]:
+    """The largest difference between PyTorch and Keras at each tap.
+
+    It is a share of the tap's largest value.
 
     Args:
-        written: what the checkpoint holds; its kernels go to PyTorch in PyTorch's order.
+        written: the checkpoint's weights; its kernels go to PyTorch in PyTorch's order.
         path: the weight file, which goes to Keras.
         size: height and width of the random images.
         images: their number.
@@ -127,9 +130,10 @@ def backbone_differences(written: Weights, path, size=(97, 131), images=2) -> di
     }
 
 
-def head_differences(written: Weights, path) -> dict[str, float]:
-    """The largest difference between a 1x1 convolution in PyTorch and each head in Keras, as a
-    share of the largest value.
+def head_differences(written: Weights, path: Path) -> dict[str, float]:
+    """The largest difference between a 1x1 convolution in PyTorch and each head in Keras.
+
+    It is a share of the head's largest value.
     """
     metric = lpips_tf.LPIPS(
         net=written.network, version=written.version, backbone_weights=None, head_weights=path

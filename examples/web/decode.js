@@ -1,11 +1,11 @@
-// Files to pixels, as `lpips-tf pair` reads them.
+// Decodes files to pixels, as `lpips-tf pair` reads them.
 
 /**
- * Decodes a picture file: turned as its EXIF says, colour profiles ignored, transparency over white.
+ * Decodes an image file: turned as its EXIF says, colour profiles ignored, transparency over white.
  * @param {File} file
  * @returns {Promise<{name: string, canvas: HTMLCanvasElement, pixels: ImageData}>}
  */
-export async function read(file) {
+export async function decode(file) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, {
@@ -13,7 +13,7 @@ export async function read(file) {
       imageOrientation: "from-image",
     });
   } catch {
-    throw new Error(`Expected a picture. This browser cannot read ${file.name} as one.`);
+    throw new Error(`Expected an image. This browser cannot read ${file.name} as one.`);
   }
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [bitmap.width, bitmap.height];

@@ -1,4 +1,4 @@
-// A map of distances as colours: Matplotlib's magma, which looks evenly spaced to the eye.
+// Draws a map of distances in colours: Matplotlib's magma, which looks evenly spaced to the eye.
 
 const STOPS = [
   [0, 0, 4], [10, 8, 34], [29, 17, 71], [54, 16, 107], [81, 18, 124], [106, 28, 129],
@@ -6,7 +6,7 @@ const STOPS = [
   [252, 137, 97], [254, 167, 114], [254, 196, 136], [253, 226, 163], [252, 253, 191],
 ];
 
-/** The colour of a share from 0 to 1, written at `offset` of RGBA `pixels`. */
+/** Writes the colour of a share from 0 to 1 at `offset` of RGBA `pixels`. */
 function paint(pixels, offset, share) {
   const position = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1);
   const low = Math.min(Math.floor(position), STOPS.length - 2);
@@ -20,8 +20,8 @@ function paint(pixels, offset, share) {
 /** Draws row-major `values` from 0 to `largest` on a canvas of their size. */
 export function draw(canvas, values, width, height, largest) {
   [canvas.width, canvas.height] = [width, height];
-  const picture = new ImageData(width, height);
-  const scale = largest > 0 ? 1 / largest : 0; // two equal pictures: nowhere a difference
-  for (let i = 0; i < values.length; i++) paint(picture.data, 4 * i, values[i] * scale);
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  const drawn = new ImageData(width, height);
+  const scale = largest > 0 ? 1 / largest : 0; // 0: two equal images
+  for (let i = 0; i < values.length; i++) paint(drawn.data, 4 * i, values[i] * scale);
+  canvas.getContext("2d").putImageData(drawn, 0, 0);
 }

@@ -1,4 +1,4 @@
-// LPIPS by a worker, so that the page stays responsive while the network runs.
+// Computes LPIPS in a worker, so that the page stays responsive while the network runs.
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
@@ -26,7 +26,7 @@ function ask(network, reference, image) {
 }
 
 /**
- * LPIPS of two pictures of one size.
+ * LPIPS of two images of one size.
  * @param {ImageData} reference
  * @param {ImageData} image
  * @returns {Promise<Float32Array>} of one number
@@ -36,7 +36,7 @@ export function distance(reference, image) {
 }
 
 /**
- * Where it comes from: a value for each pixel, row by row, whose mean is about the distance.
+ * The map of their differences: a value for each pixel, row by row, whose mean is about the distance.
  * @param {ImageData} reference
  * @param {ImageData} image
  * @returns {Promise<Float32Array>}

@@ -1,8 +1,8 @@
-// The page: two pictures in, a number and a heat map out.
+// The page: two images in, a distance and a heat map out.
 
 import { draw } from "./heatmap.js";
 import { differences, distance } from "./metric.js";
-import { read } from "./decode.js";
+import { decode } from "./decode.js";
 
 const LEAST_SIDE = 31; // of AlexNet
 const EXAMPLES = { reference: "reference.png", image: "noisy.png" };
@@ -10,7 +10,7 @@ const EXAMPLES = { reference: "reference.png", image: "noisy.png" };
 const find = (id) => document.getElementById(id);
 const slots = ["reference", "image"].map((id) => {
   const input = find(id);
-  return { id, input, card: input.closest("label"), turn: 0, taken: false, picture: null };
+  return { id, input, card: input.closest("label"), turn: 0, taken: false, content: null };
 });
 let comparison = 0;
 
@@ -18,40 +18,40 @@ function tell(id, text) {
   find(id).textContent = text;
 }
 
-function show(slot, picture) {
-  slot.picture = picture;
+function show(slot, content) {
+  slot.content = content;
   const preview = slot.card.querySelector("canvas");
-  [preview.width, preview.height] = [picture.canvas.width, picture.canvas.height];
-  preview.getContext("2d").drawImage(picture.canvas, 0, 0);
-  preview.setAttribute("aria-label", picture.name);
+  [preview.width, preview.height] = [content.canvas.width, content.canvas.height];
+  preview.getContext("2d").drawImage(content.canvas, 0, 0);
+  preview.setAttribute("aria-label", content.name);
   preview.hidden = false;
-  const { width, height } = picture.pixels;
-  slot.card.querySelector(".hint").textContent = `${picture.name}, ${width} × ${height}`;
+  const { width, height } = content.pixels;
+  slot.card.querySelector(".hint").textContent = `${content.name}, ${width} × ${height}`;
 }
 
-/** Puts files into slots, the others staying as they are; tells of those that are no pictures. */
+/** Puts files into slots, leaves the others as they are, and names the files that are not images. */
 async function take(files, into) {
   tell("message", "");
   for (const slot of into) slot.taken = true;
   const turns = into.map((slot) => (slot.turn += 1));
-  const outcomes = await Promise.allSettled(files.map(read));
-  // A file that came later to the same slot counts instead.
+  const outcomes = await Promise.allSettled(files.map(decode));
+  // A file that came to the same slot later replaces this one.
   const mine = outcomes.map((outcome, i) => ({ ...outcome, slot: into[i] }))
     .filter(({ slot }, i) => slot.turn === turns[i]);
-  const pictures = mine.filter(({ status }) => status === "fulfilled");
+  const decoded = mine.filter(({ status }) => status === "fulfilled");
   const failures = mine.filter(({ status }) => status === "rejected");
-  for (const { slot, value } of pictures) show(slot, value);
-  for (const { slot } of failures) slot.taken = Boolean(slot.picture);
+  for (const { slot, value } of decoded) show(slot, value);
+  for (const { slot } of failures) slot.taken = Boolean(slot.content);
   tell("message", failures.map(({ reason }) => reason.message).join(" "));
-  if (pictures.length) await answer();
+  if (decoded.length) await answer();
 }
 
-/** Compares the pictures in the slots, if there are two. */
+/** Compares the images in the slots, if there are two. */
 async function answer() {
-  const mine = ++comparison; // what was asked before no longer counts
+  const mine = ++comparison; // earlier comparisons no longer count
   find("result").hidden = true;
-  const [reference, image] = slots.map((slot) => slot.picture?.pixels);
-  if (!reference || !image) return tell("status", "One more picture.");
+  const [reference, image] = slots.map((slot) => slot.content?.pixels);
+  if (!reference || !image) return tell("status", "One more image.");
   const steps = [
     ["Comparing …", distance, showDistance, "Cannot compare them"],
     ["Looking where they differ …", differences, showHeatmap, "Cannot tell where they differ"],
@@ -81,7 +81,7 @@ function showDistance([value]) {
 }
 
 function showHeatmap(values) {
-  const { canvas } = slots[1].picture;
+  const { canvas } = slots[1].content;
   const largest = values.reduce((a, b) => Math.max(a, b), 0);
   drawGrey(find("under"), canvas);
   draw(find("heatmap"), values, canvas.width, canvas.height, largest);
@@ -91,11 +91,11 @@ function showHeatmap(values) {
   find("where").hidden = false;
 }
 
-/** Why two pictures cannot be compared, if they cannot. */
+/** The reason why two images cannot be compared, or null. */
 function unfit(a, b) {
   if (a.width !== b.width || a.height !== b.height) {
     const sizes = `${a.width} × ${a.height} and ${b.width} × ${b.height}`;
-    return `Expected two pictures of one size. Received: ${sizes}`;
+    return `Expected two images of one size. Received: ${sizes}`;
   }
   if (Math.min(a.width, a.height) < LEAST_SIDE) {
     const size = `${a.width} × ${a.height}`;
@@ -111,7 +111,7 @@ function drawGrey(canvas, source) {
   context.drawImage(source, 0, 0);
 }
 
-/** A file dropped on a card goes there, one dropped beside them into the first empty one. */
+/** The slots for dropped files: that of the card under the mouse, or the first empty one. */
 function placesFor(count, target) {
   const at = slots.findIndex((slot) => slot.card.contains(target));
   if (count === 2) return slots;

@@ -1,4 +1,4 @@
-// Runs the exported networks in ONNX Runtime. All files lie beside this one.
+// Runs the exported networks in ONNX Runtime. All files are in this folder.
 
 import * as ort from "./onnxruntime/ort.wasm.min.mjs";
 
@@ -28,7 +28,7 @@ function explained(error) {
   return text.includes("bad_alloc") ? "they need more memory than a page can have" : text;
 }
 
-// One after another: a session runs one request at a time.
+// Requests wait for each other: a session runs one at a time.
 self.onmessage = ({ data: { request, network, reference, image } }) => {
   last = last.then(async () => {
     try {

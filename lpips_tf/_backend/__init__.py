@@ -1,1 +1,1 @@
-"""What differs between the Keras backends, and between eager and traced code."""
+"""Differences between the Keras backends, and between eager and traced code."""

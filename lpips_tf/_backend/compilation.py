@@ -33,13 +33,15 @@ class Compiled:
             XLA, which drops such errors, gives NaN.
     """
 
-    def __init__(self, function: Callable, variables: list, least_side: int = 1):
+    def __init__(
+        self, function: Callable[..., Any], variables: list[keras.Variable], least_side: int = 1
+    ) -> None:
         self._function = function
         self._variables = variables
         self._least_side = least_side
-        self._graphs: dict[Any, Callable] = {}
+        self._graphs: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, *images, **options):
+    def __call__(self, *images: Any, **options: Any) -> Any:
         # A graph would keep the values of a scope around this call for all later ones.
         if not runs_eagerly(*images) or in_stateless_scope():
             images = as_tensors(*images, least_side=self._least_side)
@@ -53,7 +55,7 @@ class Compiled:
         key = (watched, trainable, *(image.dtype for image in images), *options.items())
         if key not in self._graphs:
 
-            def graph(*images):
+            def graph(*images: Any) -> Any:
                 stopped = (
                     image if tape or not image.dtype.is_floating else tf.stop_gradient(image)
                     for image, tape in zip(images, watched, strict=True)
@@ -68,16 +70,20 @@ class Compiled:
             )
         return self._graphs[key](*images)
 
-    def _run(self, *images, **options):
+    def _run(self, *images: Any, **options: Any) -> Any:
         with AutocastScope(None):  # weights as they are, whatever the policy of a layer around
             if replica()[1] == 1:
                 return self._function(*images, **options)
             return _of_empty_batches_too(self._function, images, options)
 
 
-def _of_empty_batches_too(function: Callable, images: tuple, options: dict) -> Any:
-    """What a function gives of batches, or of none an empty result: TensorFlow's convolutions do
-    not take what a replica gets of a last batch that is smaller than the number of replicas.
+def _of_empty_batches_too(
+    function: Callable[..., Any], images: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Runs a function of batches that may be empty, with an empty result if they are.
+
+    A replica gets an empty batch where the last one is smaller than the number of replicas, and
+    TensorFlow's convolutions do not take it.
     """
     import tensorflow as tf
 
@@ -88,8 +94,10 @@ def _of_empty_batches_too(function: Callable, images: tuple, options: dict) -> A
 
 
 class CompiledByJax:
-    """A stage of a computation that JAX compiles in an eager call, once for each shape, instead of
-    compiling each of its operations. Elsewhere this is the plain function.
+    """A stage of a computation that JAX compiles in an eager call, once for each shape.
+
+    JAX compiles each of the stage's operations otherwise. Outside of eager calls, and under the
+    other backends, this is the plain function.
 
     A stage takes images of one batch, or what stages gave, so that equal images have exactly equal
     features: XLA rounds otherwise where it fuses both batches' last steps with their difference.
@@ -100,12 +108,12 @@ class CompiledByJax:
         variables: list of the `keras.Variable`s that it reads.
     """
 
-    def __init__(self, function: Callable, variables: list):
+    def __init__(self, function: Callable[..., Any], variables: list[keras.Variable]) -> None:
         self._function = function
         self._variables = variables
-        self._compiled: dict[tuple[bool, ...], Callable] = {}
+        self._compiled: dict[tuple[bool, ...], Callable[..., Any]] = {}
 
-    def __call__(self, *arrays, **options):
+    def __call__(self, *arrays: Any, **options: Any) -> Any:
         if keras.backend.backend() != "jax" or options or in_stateless_scope():
             return self._function(*arrays, **options)
         import jax
@@ -116,7 +124,7 @@ class CompiledByJax:
         trainable = tuple(variable.trainable for variable in self._variables)
         if trainable not in self._compiled:
 
-            def stage(values, *arrays):
+            def stage(values: list[Any], *arrays: Any) -> Any:
                 mapping = list(zip(self._variables, values, strict=True))
                 with keras.StatelessScope(mapping), AutocastScope(None):
                     return self._function(*arrays)
@@ -125,7 +133,7 @@ class CompiledByJax:
         return self._compiled[trainable]([v.value for v in self._variables], *arrays)
 
 
-def _watched(images: tuple) -> tuple[bool, ...]:
+def _watched(images: tuple[Any, ...]) -> tuple[bool, ...]:
     """For each eager tensor, whether a gradient may be asked for with respect to it."""
     try:  # TensorFlow has no public name for this; what it misses costs time only
         from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
@@ -134,12 +142,12 @@ def _watched(images: tuple) -> tuple[bool, ...]:
     return tuple(PossibleTapeGradientTypes([image]) > 0 for image in images)
 
 
-def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
-    """A scope in which TensorFlow computes no gradients towards those of the variables that are
-    frozen, and reads each of them once. It takes no assignments.
+def frozen_weights(variables: list[keras.Variable]) -> contextlib.AbstractContextManager[Any]:
+    """A scope in which TensorFlow computes no gradients towards frozen variables.
 
-    A graph's gradient otherwise includes all that the graph reads. JAX and PyTorch are asked for
-    each gradient by name.
+    The scope reads each frozen variable once, and takes no assignments. A graph's gradient
+    otherwise includes all that the graph reads. JAX and PyTorch are asked for each gradient by
+    name.
     """
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()
@@ -148,4 +156,5 @@ def frozen_weights(variables: list) -> contextlib.AbstractContextManager:
     mapping = [(v, tf.stop_gradient(v.value)) for v in variables if not v.trainable]
     if in_stateless_scope():  # a scope hides the one around it
         mapping += [(v, v.value) for v in variables if v.trainable]
-    return keras.StatelessScope(mapping)
+    scope: contextlib.AbstractContextManager[Any] = keras.StatelessScope(mapping)
+    return scope

@@ -1,4 +1,4 @@
-"""Gradients of one's own under TensorFlow that keep nothing alive."""
+"""Custom gradients under TensorFlow that keep nothing alive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def call(function: Callable, *inputs: Any, specs: tuple) -> Any:
+def call(function: Callable[..., Any], *inputs: Any, specs: tuple[Any, ...]) -> Any:
     """`tf.custom_gradient(function)(*inputs)`, from a graph of its own.
 
     TensorFlow registers each gradient that a graph is traced with, and what a gradient refers to is
@@ -24,9 +24,10 @@ def call(function: Callable, *inputs: Any, specs: tuple) -> Any:
 
 
 @functools.cache
-def _graph(function: Callable, specs: tuple) -> Callable:
+def _graph(function: Callable[..., Any], specs: tuple[Any, ...]) -> Callable[..., Any]:
     import tensorflow as tf
 
     with tf.init_scope():
-        graph = tf.function(tf.custom_gradient(function), input_signature=specs, autograph=False)
-        return graph.get_concrete_function()
+        traced = tf.function(tf.custom_gradient(function), input_signature=specs, autograph=False)
+        graph: Callable[..., Any] = traced.get_concrete_function()
+        return graph

@@ -14,24 +14,25 @@ SCOPE = "stateless_scope"  # Keras' attribute for the innermost one
 
 
 def runs_eagerly(*tensors: Any) -> bool:
-    """Whether TensorFlow is the backend and computes at once: no graph is traced, no Keras model
-    is built from symbols.
+    """Whether TensorFlow is the backend and computes at once.
+
+    It does not while a graph is traced or a Keras model is built from symbols.
     """
     symbols = any(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
     if symbols or keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
-    return tf.executing_eagerly()
+    return bool(tf.executing_eagerly())
 
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """A scope in which all is computed at once, also within a function that is being traced, and
-    where Keras tries shapes out.
+    """A scope in which all is computed at once, even within a function that is being traced.
 
-    Weights that are loaded there would otherwise be symbols, or be loaded whenever a graph runs and
-    only there, or be forgotten with the scope that Keras keeps assignments in.
+    The same holds where Keras tries shapes out. Weights that are loaded in such places would
+    otherwise be symbols, or be loaded whenever a graph runs and only there, or be forgotten with
+    the scope that Keras keeps assignments in.
     """
     backend, scope = keras.backend.backend(), global_state.get_global_attribute(SCOPE)
     with contextlib.ExitStack() as stack:
@@ -66,9 +67,10 @@ def replica() -> tuple[Any, int]:
 
 
 def is_traced(tensor: Any) -> bool:
-    """Whether a tensor stands for numbers that it does not have: in a function that is being
-    traced, compiled or transformed, in a model that is built from symbols, on PyTorch's device
-    "meta".
+    """Whether a tensor stands for numbers that it does not have.
+
+    That is so in a function that is being traced, compiled or transformed, in a model that is built
+    from symbols, and on PyTorch's device "meta".
     """
     if isinstance(tensor, (np.ndarray, keras.KerasTensor)):
         return isinstance(tensor, keras.KerasTensor)

@@ -7,16 +7,17 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from lpips_tf._backend.execution import is_traced, replica
 
 
-def as_tensors(*images: Any, least_side: int) -> tuple:
-    """Batches of images of one shape as tensors, in TensorFlow's graphs with a check of what is
-    unknown of their shapes until the graph runs; symbols of Keras stay what they are.
+def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
+    """Converts batches of images of one shape to tensors; symbols of Keras stay what they are.
 
-    Other backends know all shapes when they trace. TensorFlow's kernels would broadcast one batch
-    to another, and end the process where an image is too small to pool.
+    A graph of TensorFlow gets a check of those shapes that are unknown until it runs. TensorFlow's
+    kernels would broadcast one batch to another, and end the process where an image is too small to
+    pool. Other backends know all shapes when they trace.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs.
@@ -53,9 +54,10 @@ def as_tensors(*images: Any, least_side: int) -> tuple:
     return tuple(tensors)
 
 
-def nan_unless_comparable(results: Any, images: tuple, least_side: int) -> Any:
-    """What was computed of `images`, with NaN in its place, and in the place of its gradient, where
-    `as_tensors` raises an error when a TensorFlow graph runs: XLA drops such errors.
+def nan_unless_comparable(results: Any, images: tuple[Any, ...], least_side: int) -> Any:
+    """Puts NaN in the place of results where `as_tensors` raises an error when a graph runs.
+
+    XLA drops the errors of TensorFlow's graphs. The gradients of such results are NaN too.
     """
     if keras.backend.backend() != "tensorflow":
         return results
@@ -72,7 +74,8 @@ def nan_unless_comparable(results: Any, images: tuple, least_side: int) -> Any:
 
 
 def is_uint8(images: Any) -> bool:
-    return keras.backend.standardize_dtype(images.dtype) == "uint8"
+    """Whether an array, tensor or symbol has the dtype uint8."""
+    return bool(keras.backend.standardize_dtype(images.dtype) == "uint8")
 
 
 def accurate_dtype() -> str:
@@ -90,16 +93,17 @@ def mean(x: Any, axis: int | tuple[int, ...], keepdims: bool = False) -> Any:
 
 
 def mean_over_positions(features: Any) -> Any:
-    """(N, h, w, C) to (N, 1, 1, C). Row by row: float32 loses four digits in a sum of millions.
+    """The mean over all positions, (N, h, w, C) to (N, 1, 1, C).
 
-    Averages and sums keep their axes: TensorFlow's gradients of others take the axes as tensors,
-    and XLA then compiles a loaded SavedModel anew for each batch.
+    The mean is taken row by row: float32 loses four digits in a sum of millions. Averages and sums
+    keep their axes: TensorFlow's gradients of others take the axes as tensors, and XLA then
+    compiles a loaded SavedModel anew for each batch.
     """
     return mean(mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
-def values(tensor: Any) -> np.ndarray | None:
-    """The numbers in a tensor or array, or None while a graph is being traced, when it has none."""
+def values(tensor: Any) -> npt.NDArray[Any] | None:
+    """The numbers in a tensor or array; None while a graph is traced, when a tensor has none."""
     if isinstance(tensor, np.ndarray):
         return tensor
     return None if is_traced(tensor) else keras.ops.convert_to_numpy(tensor)
@@ -114,9 +118,10 @@ def zero_padded(images: Any, pad: int) -> Any:
     return keras.ops.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
 
 
-def resize_bilinear(maps: Any, size: tuple) -> Any:
-    """Maps (N, h, w, C) resized to `size` (height, width) with half-pixel centres, as PyTorch's
-    `align_corners=False`.
+def resize_bilinear(maps: Any, size: tuple[Any, Any]) -> Any:
+    """Resizes maps (N, h, w, C) to `size` (height, width) bilinearly with half-pixel centres.
+
+    PyTorch calls that `align_corners=False`.
     """
     if keras.backend.backend() != "tensorflow":
         resize = keras.ops.image.resize
@@ -124,7 +129,7 @@ def resize_bilinear(maps: Any, size: tuple) -> Any:
     # Keras' own resize refuses sizes that are known only when a graph runs.
     import tensorflow as tf
 
-    if maps.dtype == tf.float64:  # of which TensorFlow's gives float32
+    if maps.dtype == tf.float64:  # TensorFlow's resize gives float32
         rows, columns = (_interpolation(tf.shape(maps)[i], size[i - 1]) for i in (1, 2))
         return tf.einsum("nhwc,yh,xw->nyxc", maps, rows, columns)
     return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)

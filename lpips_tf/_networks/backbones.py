@@ -8,6 +8,8 @@ fire module's two. Layers are named as in the weight files.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -17,10 +19,13 @@ from lpips_tf._networks.image_convolution import ImageConv2D
 
 NHWC = "channels_last"
 
+Initializer = Callable[[], keras.initializers.Initializer]
 
-def alexnet(dtype=None) -> keras.Model:
-    """AlexNet up to conv5, tapped after each of its five ReLUs (torchvision's
-    `alexnet().features`).
+
+def alexnet(dtype: Any = None) -> keras.Model:
+    """AlexNet up to conv5, tapped after each of its five ReLUs.
+
+    The layers are those of torchvision's `alexnet().features`.
 
     Reference:
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014).
@@ -39,11 +44,13 @@ def alexnet(dtype=None) -> keras.Model:
     return keras.Model(image, [relu1, relu2, relu3, relu4, relu5], name="alexnet")
 
 
-def vgg16(dtype=None) -> keras.Model:
-    """VGG16 up to conv5_3, tapped after the last ReLU of its five blocks (torchvision's
-    `vgg16().features`).
+def vgg16(dtype: Any = None) -> keras.Model:
+    """VGG16 up to conv5_3, tapped after the last ReLU of its five blocks.
 
-    Reference: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
+    The layers are those of torchvision's `vgg16().features`.
+
+    Reference:
+        Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
         recognition" (2015).
     """
     image = _image(dtype)
@@ -58,9 +65,10 @@ def vgg16(dtype=None) -> keras.Model:
     return keras.Model(image, taps, name="vgg16")
 
 
-def squeezenet(dtype=None) -> keras.Model:
-    """SqueezeNet 1.1, tapped after conv1 and fire modules 3, 5, 6, 7, 8, 9 (torchvision's
-    `squeezenet1_1().features`).
+def squeezenet(dtype: Any = None) -> keras.Model:
+    """SqueezeNet 1.1, tapped after conv1 and fire modules 3, 5, 6, 7, 8, 9.
+
+    The layers are those of torchvision's `squeezenet1_1().features`.
 
     Reference:
         Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters" (2016).
@@ -81,25 +89,33 @@ def squeezenet(dtype=None) -> keras.Model:
     )
 
 
-def _image(dtype):
+def _image(dtype: Any) -> keras.KerasTensor:
     dtype = keras.dtype_policies.get(dtype).compute_dtype
     return keras.Input((None, None, 3), name="image", dtype=dtype)
 
 
-def _bounded(x):
-    """Keeps float16 from overflowing; any other dtype as it is."""
+def _bounded(x: Any) -> Any:
+    """Keeps float16 from overflowing, and leaves any other dtype as it is."""
     if x.dtype != "float16":
         return x
     return layers.Activation(float16.bounded, dtype="float16")(x)
 
 
-def _pad(before, after, dtype, name=None):
+def _pad(before: int, after: int, dtype: Any, name: str | None = None) -> layers.Layer:
     return layers.ZeroPadding2D(
         ((before, after), (before, after)), data_format=NHWC, name=name, dtype=dtype
     )
 
 
-def _convolution(name, filters, size, initializer, strides=1, padding="same", dtype=None):
+def _convolution(
+    name: str,
+    filters: int,
+    size: int,
+    initializer: Initializer,
+    strides: int = 1,
+    padding: str = "same",
+    dtype: Any = None,
+) -> Callable[[Any], Any]:
     convolution = layers.Conv2D(
         filters,
         size,
@@ -114,7 +130,7 @@ def _convolution(name, filters, size, initializer, strides=1, padding="same", dt
     return lambda x: _bounded(convolution(x))
 
 
-def _fire(name, squeeze, expand, x, dtype):
+def _fire(name: str, squeeze: int, expand: int, x: Any, dtype: Any) -> Any:
     """A fire module: a 1x1 convolution to few channels, then a 1x1 and a 3x3 to many."""
     x = _convolution(f"{name}_squeeze", squeeze, 1, _he_uniform, dtype=dtype)(x)
     return layers.Concatenate(name=name, dtype=dtype)(
@@ -125,23 +141,23 @@ def _fire(name, squeeze, expand, x, dtype):
     )
 
 
-def _pool_ceil(name, x, dtype):
+def _pool_ceil(name: str, x: Any, dtype: Any) -> Any:
     """A 3x3 max-pool of stride 2 whose output size is rounded up (PyTorch's `ceil_mode=True`).
 
     One row and one column of zeros at the end give that size for even and odd sides alike, and
-    change no maximum: what is pooled comes out of a ReLU.
+    change no maximum, as the pool's inputs come out of a ReLU.
     """
     x = _pad(0, 1, dtype, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, strides=2, data_format=NHWC, name=name, dtype=dtype)(x)
 
 
-def _torch_default():
+def _torch_default() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
-def _he_normal():
+def _he_normal() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
-def _he_uniform():
+def _he_uniform() -> keras.initializers.Initializer:
     return keras.initializers.HeUniform()

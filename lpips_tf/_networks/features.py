@@ -1,4 +1,4 @@
-"""From images to what a distance compares: features of every layer, unit-normalised."""
+"""Turns images into what a distance compares: features of every layer, unit-normalised."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lpips_tf._support.value_ranges import Range
 
 EPSILON = 1e-10  # of the normalisation, in the official `normalize_tensor` (lpips/__init__.py)
 
-# What the official `ScalingLayer` (lpips.py) subtracts from images in [-1, 1], and then divides
-# them by: float32 numbers, also where all else is float64.
+# The official `ScalingLayer` (lpips.py) subtracts SHIFT from images in [-1, 1] and divides them by
+# SCALE: float32 numbers, also where all else is float64.
 SHIFT: list[float] = np.array([-0.030, -0.088, -0.188], np.float32).tolist()
 SCALE: list[float] = np.array([0.458, 0.448, 0.450], np.float32).tolist()
 
@@ -32,7 +32,9 @@ class Features:
         compute_dtype: that of the backbone.
     """
 
-    def __init__(self, backbone: keras.Model, scaled: bool, value_range: Range, compute_dtype: str):
+    def __init__(
+        self, backbone: keras.Model, scaled: bool, value_range: Range, compute_dtype: str
+    ) -> None:
         self._backbone = backbone
         self._scaled = scaled
         self._value_range = value_range
@@ -41,7 +43,7 @@ class Features:
 
     @property
     def dtype(self) -> str:
-        """What all but the backbone computes in: float32, or with dtype="float64" that."""
+        """The dtype of all but the backbone: float64 if that is the backbone's, else float32."""
         return "float64" if self._compute_dtype == "float64" else "float32"
 
     def __call__(self, *batches: Any) -> list[list[Any]]:
@@ -59,9 +61,9 @@ class Features:
         return [_unit_normalize(taps) for taps in self._taps(self.scale(images))]
 
     def scale(self, images: Any) -> Any:
-        """Images in their own range to what the backbone expects.
+        """Scales images from their own range to what the backbone expects.
 
-        Step by step as the official code rounds (`im2tensor`, `ScalingLayer`): other last bits
+        Each step rounds as the official code does (`im2tensor`, `ScalingLayer`): other last bits
         choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
         """
         low, high = (0, 255) if is_uint8(images) else self._value_range
@@ -98,8 +100,8 @@ class Features:
 def _unit_normalize(features: Any) -> Any:
     """`f / (‖f‖ + ε)` over the last axis.
 
-    What is added, far below what ε hides, keeps zeros out of the square root, whose gradient there
-    is infinite: so gradients are finite everywhere. (Keras' `maximum` under PyTorch gives float32.)
+    The square root has an infinite gradient at 0. The 1e-36 under it, far below what ε hides, keeps
+    gradients finite everywhere. (Keras' `maximum` under PyTorch gives float32.)
     """
     squares = ops.sum(ops.square(features), axis=-1, keepdims=True)
     norms = ops.sqrt(squares + 1e-36)

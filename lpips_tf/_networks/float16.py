@@ -1,9 +1,11 @@
-"""What float16 needs, whose numbers end at 65,504 and begin at 6e-8: bounds against infinity, from
-which NaN comes, and gradients of a size that it can hold.
+"""Bounds and gradient scales for float16, whose numbers end at 65,504 and begin at 6e-8.
+
+Bounds keep out infinity, from which NaN comes. Scales give gradients a size that float16 can hold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,12 +20,12 @@ PIXELS = 256
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 def bounded(x: Any) -> Any:
-    """`x`, and its gradient, with the largest finite number in place of infinity, and 0 of NaN."""
+    """`x`, and its gradient, with the largest finite number in place of infinity, and 0 for NaN."""
     if keras.backend.backend() == "tensorflow":
         return _call(_bounded, x)
 
     @ops.custom_gradient
-    def identity(x):
+    def identity(x: Any) -> tuple[Any, Callable[..., Any]]:
         return ops.nan_to_num(x), lambda *args, upstream=None: ops.nan_to_num(
             args[-1] if upstream is None else upstream
         )
@@ -37,21 +39,21 @@ def with_gradient_times(x: Any, factor: Any) -> Any:
         return _call(_times, x, ops.cast(ops.stop_gradient(factor), x.dtype))
 
     @ops.custom_gradient
-    def identity(x):
+    def identity(x: Any) -> tuple[Any, Callable[..., Any]]:
         return x, lambda *args, upstream=None: factor * (args[-1] if upstream is None else upstream)
 
     return identity(x)
 
 
-def _bounded(x):
+def _bounded(x: Any) -> tuple[Any, Callable[..., Any]]:
     return ops.nan_to_num(x), ops.nan_to_num
 
 
-def _times(x, factor):
+def _times(x: Any, factor: Any) -> tuple[Any, Callable[..., Any]]:
     return x, lambda upstream: (factor * upstream, ops.zeros_like(factor))
 
 
-def _call(function, x, *others):
+def _call(function: Callable[..., Any], x: Any, *others: Any) -> Any:
     import tensorflow as tf
 
     inputs = [tf.convert_to_tensor(tensor) for tensor in (x, *others)]
@@ -60,7 +62,7 @@ def _call(function, x, *others):
 
 
 def gradient_scale(images: Any) -> Any:
-    """What to multiply gradients by before they enter a float16 backbone.
+    """The factor for gradients before they enter a float16 backbone.
 
     A feature's gradient is about 1 / (its norm x the number of positions), and the losses of a
     batch are averaged: in float16 many would be 0 (at 256x256 VGG16's gradient loses a quarter of

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -22,12 +24,14 @@ class ImageConv2D(keras.layers.Conv2D):
     Args:
         filters, kernel_size, strides: numbers, as of `keras.layers.Conv2D`.
         pad: rows and columns of zeros at each side of the image.
-        kwargs: what else `keras.layers.Conv2D` takes, save `FIXED`.
+        kwargs: other arguments of `keras.layers.Conv2D`, save `FIXED`.
     """
 
     FIXED = ("padding", "data_format", "dilation_rate", "groups", "activation", "use_bias")
 
-    def __init__(self, filters, kernel_size, strides, pad, **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int, strides: int, pad: int, **kwargs: Any
+    ) -> None:
         super().__init__(
             filters,
             kernel_size,
@@ -47,24 +51,28 @@ class ImageConv2D(keras.layers.Conv2D):
             )
         self.pad = pad
 
-    def call(self, images):
+    def call(self, images: Any) -> Any:
+        """(N, H, W, C) to (N, h, w, filters)."""
         if keras.backend.backend() == "tensorflow":
             return _with_block_gradient(images, self.kernel, self.bias, self.strides[0], self.pad)
         return super().call(zero_padded(images, self.pad))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, for Keras to save."""
         config = super().get_config()
         numbers = {name: config[name][0] for name in ("kernel_size", "strides")}
         config = {name: value for name, value in config.items() if name not in self.FIXED}
         return config | numbers | {"pad": self.pad}
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(N, H, W, C) to (N, h, w, filters)."""
         count, *sides, channels = input_shape
         sides = [side and side + 2 * self.pad for side in sides]
-        return super().compute_output_shape((count, *sides, channels))
+        shape: tuple[int | None, ...] = super().compute_output_shape((count, *sides, channels))
+        return shape
 
 
-def _with_block_gradient(images, kernel, bias, stride, pad):
+def _with_block_gradient(images: Any, kernel: Any, bias: Any, stride: int, pad: int) -> Any:
     """relu(convolution + bias) under TensorFlow, differentiable any number of times."""
     import tensorflow as tf
 
@@ -78,15 +86,15 @@ def _with_block_gradient(images, kernel, bias, stride, pad):
 
 
 @functools.cache
-def _convolution(stride, pad):
+def _convolution(stride: int, pad: int) -> Callable[..., Any]:
     """A function for `tf.custom_gradient`."""
     import tensorflow as tf
 
-    def convolution(images, kernel, bias):
+    def convolution(images: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., Any]]:
         padded = zero_padded(images, pad)
         features = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(padded, kernel, stride, "VALID"), bias))
 
-        def gradient(upstream):
+        def gradient(upstream: Any) -> tuple[Any, Any, Any]:
             upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=features)
             return (
                 _image_gradient(upstream, kernel, stride)[:, pad:, pad:][
@@ -107,7 +115,7 @@ def _convolution(stride, pad):
     return convolution
 
 
-def _image_gradient(upstream, kernel, stride):
+def _image_gradient(upstream: Any, kernel: Any, stride: int) -> Any:
     """The gradient towards the padded images, up to the last block that the kernel touches.
 
     With the kernel's side a multiple of the stride, position (i, j) of the convolution reads blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -11,8 +11,10 @@ from lpips_tf._networks.image_convolution import ImageConv2D
 
 
 class Field(NamedTuple):
-    """Position p of a layer depends on the pixels from `p * stride + first` to `p * stride + last`,
-    in height and in width; those outside of the image are padding.
+    """The pixels that a layer's positions depend on.
+
+    Position p depends on the pixels from `p * stride + first` to `p * stride + last`, in height and
+    in width; pixels outside of the image are padding.
     """
 
     stride: int
@@ -58,8 +60,9 @@ def _same_padding(layer: layers.Conv2D) -> int:
         return 0
     if layer.strides[0] != 1:  # its padding depends on the size of the image
         raise ValueError(f'Expected padding="same" with strides of 1. Received: {layer}')
-    return (layer.kernel_size[0] - 1) // 2
+    size: int = layer.kernel_size[0]
+    return (size - 1) // 2
 
 
-def _tensors(tensors) -> list:
+def _tensors(tensors: Any) -> list[Any]:
     return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]

@@ -12,12 +12,13 @@ import numpy as np
 
 
 def is_array(value: Any) -> bool:
+    """Whether `value` is an array, tensor or symbol, and neither ragged nor sparse."""
     ragged = type(value).__name__ in ("RaggedTensor", "SparseTensor")
     return hasattr(value, "shape") and hasattr(value, "dtype") and not ragged
 
 
 def shown(value: Any) -> str:
-    """What was received, in a few words."""
+    """Describes a received value in a few words."""
     if is_array(value):
         return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, (list, tuple, dict, set)):
@@ -25,7 +26,7 @@ def shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
-def check_choice(name: str, value: Any, choices: Collection) -> None:
+def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
     """Raises ValueError for a `value` that is none of the choices."""
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         raise ValueError(
@@ -35,32 +36,32 @@ def check_choice(name: str, value: Any, choices: Collection) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raises ValueError for what is neither True nor False."""
+    """Raises ValueError for a `value` that is neither True nor False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"Expected {name} to be True or False. Received: {name}={shown(value)}")
 
 
 def check_whole(name: str, value: Any) -> None:
-    """Raises ValueError for what is no whole number."""
+    """Raises ValueError for a `value` that is no whole number."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
         raise ValueError(f"Expected {name} as a whole number. Received: {name}={shown(value)}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raises ValueError for what is no whole number of at least `least`."""
+    """Raises ValueError for a `value` that is no whole number of at least `least`."""
     check_whole(name, value)
     if value < least:
         raise ValueError(f"Expected {name} of at least {least}. Received: {value}")
 
 
 def check_share(name: str, value: Any) -> None:
-    """Raises ValueError for what is no number from 0 up to, and without, 1."""
+    """Raises ValueError for a `value` that is no number from 0 up to, and without, 1."""
     if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"Expected {name} in [0, 1). Received: {name}={shown(value)}")
 
 
 def checked_source(name: str, source: Any) -> str | None:
-    """Where weights come from, as text; raises ValueError for what is no name or path."""
+    """The source of weights as text; raises ValueError for one that is no name or path."""
     if source is None:
         return None
     if not isinstance(source, (str, os.PathLike)) or not os.fspath(source):

@@ -17,7 +17,7 @@ TOLERANCE = 3
 class Profile:
     """A colour profile that is not sRGB."""
 
-    def __init__(self, profile: ImageCms.ImageCmsProfile, mode: str):
+    def __init__(self, profile: ImageCms.ImageCmsProfile, mode: str) -> None:
         self.name = " ".join(ImageCms.getProfileDescription(profile).split()) or "without a name"
         self.mode = mode  # of the images that it describes
         self._transform = ImageCms.buildTransform(
@@ -74,7 +74,7 @@ def _other_than_srgb(content: bytes) -> Profile | None:
 
 
 def _probe() -> Image.Image:
-    """Colours all over the cube, in one row."""
+    """Colours all over the RGB cube, in one row."""
     levels = np.linspace(0, 255, 6).astype(np.uint8)
     colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1)
     return Image.fromarray(colors.reshape(1, -1, 3))

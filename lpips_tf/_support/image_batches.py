@@ -13,12 +13,12 @@ from lpips_tf._support.value_ranges import Range
 
 
 def as_array(images: Any) -> Any:
-    """Arrays, tensors and symbols as they are, and sequences of images as one batch.
+    """Returns arrays, tensors and symbols as they are, and sequences of images as one batch.
 
     Nested lists of numbers are refused: what they hold would be read as floats, whatever it was.
 
     Raises:
-        ValueError: what holds no numbers, or images of several shapes.
+        ValueError: `images` hold no numbers, or have several shapes.
     """
     if isinstance(images, (list, tuple)) and images and all(map(is_array, images)):
         if shapes := sorted({tuple(i.shape) for i in images} - {tuple(images[0].shape)}):
@@ -31,11 +31,12 @@ def as_array(images: Any) -> Any:
 
 
 def two_sizes(first: Any, second: Any) -> ValueError:
+    """The error for images of one batch that have two shapes."""
     return ValueError(f"Expected images of one size. Received: {tuple(first)} and {tuple(second)}")
 
 
 def check_images(name: str, images: Any, metric: str, least_side: int, value_range: Range) -> None:
-    """Checks what is known of a batch of images: its dtype, and its shape as far as it is static.
+    """Checks a batch of images: its dtype, and its shape as far as it is static.
 
     Raises:
         ValueError: `images` are not (N, H, W, 3) with N of at least 1 and H and W of at least

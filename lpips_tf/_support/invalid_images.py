@@ -1,5 +1,7 @@
-"""Images of which no distance can be right, or of another range than they are said to be: what a
-computation makes of them once it is compiled, where no error can be raised.
+"""Handles invalid images in compiled computations, where no error can be raised.
+
+An image is invalid if no distance of it can be right, or if its values span another range than was
+said.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from lpips_tf._support.value_ranges import (
     may_look_8_bit,
 )
 
-STEP = 8  # of the pixels looked at, down and across: ranges show in one of 64
-STEPS = ("train_step", "test_step")  # Keras' names, which models of one's own keep
+STEP = 8  # down and across, of the pixels looked at: one of 64 shows the range
+STEPS = ("train_step", "test_step")  # Keras' names, which custom models keep
 
 
 def nan_unless_valid(images: Any, value_range: Range) -> Any:
-    """For each image 1, or NaN if no distance of it is right: a pixel is NaN, infinite, or so large
-    (about 1e15) that the norms of features overflow; or floats are those of an 8-bit image.
+    """1 for each image, or NaN if no distance of the image is right.
+
+    No distance is right if a pixel is NaN, infinite, or so large (about 1e15) that the norms of
+    features overflow; or if the floats are those of an 8-bit image.
 
     TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and features over an infinite norm are 0: a
     diverged model would look well. Keras casts targets of uint8 to floats before a loss sees them.
@@ -42,14 +46,14 @@ def nan_unless_valid(images: Any, value_range: Range) -> Any:
 
 
 def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float], None]) -> None:
-    """Within a compiled step of Keras' `fit` or `evaluate` has `tell` called with the least and the
-    highest value of a batch, when they may be of another range.
+    """Tells, within a compiled step of Keras' `fit` or `evaluate`, of images of another range.
 
-    TensorFlow calls no Python from what XLA compiles.
+    The step calls `tell` with the least and the highest value of a batch when they may not span
+    `value_range`. TensorFlow calls no Python from code that XLA compiles.
     """
     backends = {"tensorflow": _tell_tensorflow, "jax": _tell_jax}
     tell_backend = backends.get(keras.backend.backend())
-    # The last is the slowest to find out.
+    # `_in_step` is the slowest to find out, and comes last.
     if tell_backend is None or is_uint8(images) or not is_traced(images) or not _in_step():
         return
     least, most = _extremes(images)
@@ -71,14 +75,16 @@ def _in_step() -> bool:
     return False
 
 
-def _tell_tensorflow(suspicious, tell, least, most):
+def _tell_tensorflow(
+    suspicious: Any, tell: Callable[[float, float], None], least: Any, most: Any
+) -> None:
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # there is no public name for this
 
     if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
         return
 
-    def call():
+    def call() -> Any:
         told = tf.py_function(lambda a, b: tell(float(a), float(b)), [least, most], [])
         with tf.control_dependencies([told]):
             return tf.constant(True)
@@ -86,10 +92,10 @@ def _tell_tensorflow(suspicious, tell, least, most):
     tf.cond(suspicious, call, lambda: tf.constant(False))
 
 
-def _tell_jax(suspicious, tell, least, most):
+def _tell_jax(suspicious: Any, tell: Callable[[float, float], None], least: Any, most: Any) -> None:
     import jax
 
-    def call(a, b):
+    def call(a: Any, b: Any) -> None:
         jax.debug.callback(lambda a, b: tell(float(a), float(b)), a, b)
 
     jax.lax.cond(suspicious, call, lambda a, b: None, least, most)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -12,6 +12,7 @@ FUNCTIONS = ("distances", "embed", "explain", "layer_maps", "normalized_features
 
 
 def are_symbolic(*images: Any) -> bool:
+    """Whether any of the batches is a symbol of Keras."""
     return any(isinstance(image, keras.KerasTensor) for image in images)
 
 
@@ -24,23 +25,27 @@ class MetricFunction(keras.layers.Layer):
         function: one of `FUNCTIONS`.
     """
 
-    def __init__(self, metric: keras.Model, function: str, **kwargs):
+    def __init__(self, metric: keras.Model, function: str, **kwargs: Any) -> None:
         check_choice("function", function, FUNCTIONS)
         super().__init__(autocast=False, **kwargs)
         self.metric = metric
         self.function = function
         self.built = True
 
-    def call(self, images, training=None):
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        """The function's result for a list of batches; an `Explanation` as a plain tuple."""
         options = {"training": training} if self.function == "distances" else {}
         found = getattr(self.metric, self.function)(*images, **options)
         return tuple(found) if self.function == "explain" else found
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, for Keras to save."""
         metric = keras.saving.serialize_keras_object(self.metric)
-        return super().get_config() | {"metric": metric, "function": self.function}
+        config: dict[str, Any] = super().get_config()
+        return config | {"metric": metric, "function": self.function}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The layer that `get_config` describes."""
         metric = keras.saving.deserialize_keras_object(config["metric"])
         return cls(**(config | {"metric": metric}))

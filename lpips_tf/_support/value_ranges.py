@@ -67,9 +67,10 @@ def warn_of_range(
 
 
 def looks_8_bit(least: Any, most: Any, value_range: Range) -> Any:
-    """Whether images that span `least` to `most` are 8-bit ones in floats and not of `value_range`:
-    nowhere negative, and more than ten times as bright as it allows, but no brighter than 256. What
-    a network gives that has lost its way has other values.
+    """Whether images that span `least` to `most` are 8-bit ones in floats, not of `value_range`.
+
+    Such images are nowhere negative, and more than ten times as bright as `value_range` allows, but
+    no brighter than 256. The outputs of a network that has lost its way have other values.
     """
     low, high = value_range
     return (least >= 0) & (most > low + 10 * (high - low)) & (most <= 256)
@@ -81,7 +82,7 @@ def may_look_8_bit(value_range: Range) -> bool:
 
 
 def may_be_of_another_range(least: Any, most: Any, value_range: Range) -> Any:
-    """Whether there may be something to warn of, for numbers and tensors alike."""
+    """Whether `least` to `most`, numbers or tensors, may deserve a warning."""
     low, high = value_range
     slack = SLACK * (high - low)
     suspicious = (least < low - slack) | (most > high + slack)

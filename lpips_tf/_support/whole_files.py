@@ -14,16 +14,15 @@ from typing import Any
 
 import h5py
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk and limits raise
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # raised for a full disk and by limits
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; what is written there becomes `path` when the block
-    ends without error.
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path, whose file becomes `path` when the block ends without error.
 
-    The temporary file keeps the suffix, which libraries choose formats by. If the block raises,
-    `path` is as it was.
+    The temporary file lies beside `path` and keeps its suffix, which libraries choose formats by.
+    If the block raises, `path` is as it was.
 
     Raises:
         OSError: the folder is missing or cannot be written to, or `path` is a folder.
@@ -53,9 +52,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def hdf5_written_whole(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """Yields an open HDF5 file, which becomes `path` when the block ends without error, as
-    `written_whole`.
+def hdf5_written_whole(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Yields an open HDF5 file, which becomes `path` when the block ends without error.
 
     Raises:
         OSError: as `written_whole` does, or the disk is full.
@@ -68,8 +66,9 @@ def hdf5_written_whole(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 class _Postponing(io.FileIO):
-    """A file that keeps its first error for later, and writes nothing from then on: HDF5 ends the
-    process where a write fails while a file is closed.
+    """A file that keeps its first error for later, and writes nothing from then on.
+
+    HDF5 ends the process where a write fails while a file is closed.
     """
 
     error: BaseException | None = None  # KeyboardInterrupt too
@@ -94,7 +93,7 @@ class _Postponing(io.FileIO):
 
 
 def numbered_folder(
-    root: str | os.PathLike, write: Callable[[Path], None], number: int | None = None
+    root: str | os.PathLike[str], write: Callable[[Path], None], number: int | None = None
 ) -> Path:
     """Makes a folder within `root` that has a number as its name, whole or not at all.
 

@@ -1,4 +1,4 @@
-"""What all exports have in common."""
+"""Functions that all exports share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lpips_tf.metric import LPIPS, check_metric
 
 
 def check_exportable(metric: LPIPS) -> None:
-    """Raises ValueError for what is no metric that TensorFlow computes in float32."""
+    """Raises ValueError unless `metric` is an `LPIPS` that TensorFlow computes in float32."""
     check_metric(metric)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -25,14 +25,15 @@ def check_exportable(metric: LPIPS) -> None:
 
 
 def distance_graph(
-    distance: Callable,
+    distance: Callable[[Any, Any], Any],
     number: int | None = None,
     height: int | None = None,
     width: int | None = None,
     dtype: tf.DType = tf.float32,
 ) -> Any:
-    """A metric, or a function like one, as a `tf.function` of "in0" and "in1", batches of images of
-    some shape, None being any, to {"distance": …}.
+    """A metric, or a function like one, as a `tf.function` to {"distance": …}.
+
+    Its arguments "in0" and "in1" are batches of images of some shape, in which None stands for any.
     """
     shape = (number, height, width, 3)
     specs = [tf.TensorSpec(shape, dtype, name=name) for name in ("in0", "in1")]
@@ -42,12 +43,12 @@ def distance_graph(
 
 
 def weights(metric: LPIPS) -> list[tf.Variable]:
-    """What a module has to hold so that its functions of a metric can be saved."""
+    """Variables that a module has to hold so that its functions of a metric can be saved."""
     return [variable.value for variable in metric.variables]
 
 
 def described(metric: LPIPS) -> dict[str, str]:
-    """What a file says of the metric in it."""
+    """A description of the metric, for the file that holds it."""
     low, high = metric.value_range
     return {
         "lpips_net": metric.net,
@@ -61,7 +62,7 @@ def described(metric: LPIPS) -> dict[str, str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps converters from logging what is no fault."""
+    """Silences converters' warnings, which are no faults."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

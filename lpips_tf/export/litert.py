@@ -19,7 +19,7 @@ QUANTIZATIONS = (None, "dynamic", "float16")
 
 def export_litert(
     metric: LPIPS,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     input_shape: tuple[int, int] = (64, 64),
     quantize: str | None = None,
 ) -> None:

@@ -12,15 +12,15 @@ from lpips_tf.metric import LPIPS
 OPSET = 18
 
 
-def export_onnx(metric: LPIPS, path: str | os.PathLike) -> None:
+def export_onnx(metric: LPIPS, path: str | os.PathLike[str]) -> None:
     """Writes a metric to an ONNX file of opset 18.
 
     Its inputs are "in0" and "in1", float32 images (N, H, W, 3) in the metric's `value_range`, of
     any number and size; its output is "distance" (N,), or for a spatial metric maps (N, H, W, 1).
     The file's properties have the network, the version, the value range, the least side of images
-    and whether there are heads and maps. An ONNX file can check nothing: smaller images, which end
-    some runtimes' process, and batches of unequal number, of which one is repeated, are the
-    caller's to refuse.
+    and whether there are heads and maps. An ONNX file can check nothing. The caller has to refuse
+    smaller images, which end the process of some runtimes, and two batches of unequal number, where
+    one would be repeated.
 
     Args:
         metric: its weights become constants.

@@ -1,6 +1,4 @@
-"""A metric as a SavedModel: for TensorFlow Serving, and as a loss where this package is not
-installed.
-"""
+"""A metric as a SavedModel, for TensorFlow Serving and for programs without this package."""
 
 from __future__ import annotations
 
@@ -20,12 +18,12 @@ from lpips_tf.export.common import check_exportable, described, distance_graph
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
-EXTRA = "assets.extra"  # the folder of what TensorFlow does not read
+EXTRA = "assets.extra"  # the folder for files that TensorFlow does not read
 MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
 
 
 def export_saved_model(
-    metric: LPIPS, path: str | os.PathLike, number: int | None = None, warmup: bool = True
+    metric: LPIPS, path: str | os.PathLike[str], number: int | None = None, warmup: bool = True
 ) -> Path:
     """Writes a metric where TensorFlow Serving looks for it: to `path/1`, or the next free number.
 
@@ -40,8 +38,8 @@ def export_saved_model(
       "embedding" (N, D).
 
     `tf.saved_model.load(path / "1")` is called like the metric, with two batches of float32 or two
-    of uint8 images, and has its gradients. Its weights are frozen. `assets.extra/lpips.json` says
-    what the metric is.
+    of uint8 images, and has its gradients, so it may be a loss. Its weights are frozen.
+    `assets.extra/lpips.json` describes the metric.
 
     Args:
         metric: its weights are kept once for all signatures.
@@ -88,23 +86,26 @@ def export_saved_model(
 
 
 class _Exported(tf.Module):
-    """What is called like the metric, with frozen copies of its weights, which the signatures read
-    too.
+    """A module that is called like the metric, with frozen copies of its weights.
+
+    The signatures read these copies too.
     """
 
-    def __init__(self, metric: LPIPS):
+    def __init__(self, metric: LPIPS) -> None:
         super().__init__(name="lpips")
         self.weights = [tf.Variable(v.value, trainable=False) for v in metric.variables]
-        self._metric = lambda: metric  # as an attribute the Keras model would be saved too
+        # As an attribute the Keras model would be saved too.
+        self._metric: Callable[[], LPIPS] = lambda: metric
         for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
             images = tf.TensorSpec((None, None, None, 3), dtype)
             self.__call__.get_concrete_function(images, images)
 
     @tf.function(autograph=False)
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: Any, y_pred: Any) -> Any:
         return self._distance(y_true, y_pred)
 
-    def signatures(self) -> dict[str, Callable]:
+    def signatures(self) -> dict[str, Callable[..., Any]]:
+        """The functions that TensorFlow Serving calls, by name."""
         images = tf.TensorSpec((None, None, None, 3), tf.float32)
         signatures = {
             "serving_default": distance_graph(self._distance),

@@ -1,5 +1,6 @@
-"""Requests that TensorFlow Serving runs when it loads a model, so that the first of a user is as
-fast as later ones.
+"""Requests that TensorFlow Serving runs when it loads a model.
+
+They make a user's first request as fast as later ones.
 """
 
 from __future__ import annotations
@@ -7,8 +8,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf.metric import LPIPS
@@ -41,8 +44,8 @@ def write(folder: Path, metric: LPIPS, signatures: Iterable[str]) -> None:
             records.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def example(metric: LPIPS, signature: str) -> dict[str, np.ndarray]:
-    """Inputs of a signature, by name."""
+def example(metric: LPIPS, signature: str) -> dict[str, npt.NDArray[Any]]:
+    """Random inputs of a signature, by name."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 1, SIDE, SIDE, 3), "uint8")
     if signature == "uint8":

@@ -18,16 +18,18 @@ SQUEEZENET_SHA256 = "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4
 
 
 def home() -> Path:
-    """The folder of downloaded weights: `$LPIPS_TF_HOME`, else `~/.keras/lpips_tf`, or beside
-    Keras' own downloads where `$KERAS_HOME` moves them.
+    """The folder of downloaded weights: `$LPIPS_TF_HOME`, else `~/.keras/lpips_tf`.
+
+    The latter lies beside Keras' own downloads, also where `$KERAS_HOME` moves them.
     """
     keras_home = os.environ.get("KERAS_HOME") or "~/.keras"
     return Path(os.environ.get("LPIPS_TF_HOME") or f"{keras_home}/lpips_tf").expanduser()
 
 
 def squeezenet() -> Path:
-    """The weight file of SqueezeNet 1.1's convolutions, downloaded (4.7 MiB) and converted if it is
-    not there yet.
+    """The weight file of SqueezeNet 1.1's convolutions.
+
+    It is downloaded (4.7 MiB) and converted if it is not there yet.
 
     Raises:
         OSError: the download failed or does not have the known sha256, or the folder cannot be
@@ -50,7 +52,7 @@ def squeezenet() -> Path:
     return kept
 
 
-def _working_folder() -> tempfile.TemporaryDirectory:
+def _working_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         home().mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(dir=home(), prefix=".download-")
@@ -62,7 +64,7 @@ def _working_folder() -> tempfile.TemporaryDirectory:
 
 
 def _intact(path: Path) -> bool:
-    """Whether `path` is what it should be; a damaged file is as good as none, and fetched again."""
+    """Whether `path` holds SqueezeNet's weights; a damaged file is fetched again, as if missing."""
     try:
         weights = weight_files.read(path)
         return (weights.kind, weights.network) == ("backbone", "squeeze")
@@ -75,7 +77,7 @@ def _fetch(folder: str) -> str:
     nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (closed below)
     with nowhere, contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else nowhere):
         try:
-            return keras.utils.get_file(
+            fetched: str = keras.utils.get_file(
                 Path(SQUEEZENET_URL).name,
                 origin=SQUEEZENET_URL,
                 cache_dir=folder,
@@ -83,6 +85,7 @@ def _fetch(folder: str) -> str:
                 file_hash=SQUEEZENET_SHA256,
                 hash_algorithm="sha256",
             )
+            return fetched
         except (
             Exception
         ) as error:  # get_file raises plain Exception, ValueError, or what urllib does

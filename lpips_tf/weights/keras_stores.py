@@ -1,13 +1,16 @@
-"""The weights of a metric in what Keras saves: those that come with the package by name only, so
-that a model compiled with LPIPS does not carry a copy of the backbone in each checkpoint.
+"""The weights of a metric in files that Keras saves.
+
+Weights that come with the package are saved by name only, so that a model compiled with LPIPS does
+not carry a copy of the backbone in each checkpoint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from lpips_tf.weights import loading
@@ -15,14 +18,14 @@ from lpips_tf.weights.loading import Network
 
 
 class _Part(NamedTuple):
-    layers: list
+    layers: list[keras.layers.Layer]
     source: str | None  # where the configuration says that the weights come from
     name: str  # of the weights that come with the package
     has: Callable[[], bool]  # whether the layers hold just those
     load: Callable[[], None]
 
 
-def save(metric: Network, store) -> None:
+def save(metric: Network, store: Any) -> None:
     """Puts the weights of a metric into a store of Keras (a mapping from names to arrays)."""
     for kind, part in _parts(metric).items():
         if part.source == part.name and _true(part.has):
@@ -32,7 +35,7 @@ def save(metric: Network, store) -> None:
                 store[_key(name)] = variable
 
 
-def load(metric: Network, store) -> OSError | None:
+def load(metric: Network, store: Any) -> OSError | None:
     """Takes the weights of a metric from a store of Keras.
 
     Returns:

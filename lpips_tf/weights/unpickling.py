@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 LARGEST_PICKLE = 64 * 2**20  # bytes of names and shapes; those of known checkpoints take a few KiB
 _STORAGE_TYPES = {
@@ -37,6 +38,7 @@ class RefusedError(ValueError):
 
 
 def asks_for(name: str) -> str:
+    """The reason for refusing a pickle that asks for `name`."""
     return f"it asks for {name}, and only tensors, arrays and dicts are read"
 
 
@@ -44,8 +46,11 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler for which only the names in `allowed` exist."""
 
     def __init__(
-        self, data: bytes, allowed: dict[tuple[str, str], Any], load_storage: Callable | None = None
-    ):
+        self,
+        data: bytes,
+        allowed: dict[tuple[str, str], Any],
+        load_storage: Callable[[Any], npt.NDArray[Any]] | None = None,
+    ) -> None:
         super().__init__(io.BytesIO(data))
         self._allowed = allowed
         self._load_storage = load_storage
@@ -62,9 +67,10 @@ class _Unpickler(pickle.Unpickler):
         return self._load_storage(pid)
 
 
-def load_torch_zip(path: Path) -> dict[str, Any]:
-    """The object in a checkpoint that `torch.save` wrote (zip format, PyTorch 1.6 and later),
-    tensors as arrays.
+def load_torch_zip(path: Path) -> Any:
+    """The object in a checkpoint that `torch.save` wrote, with tensors as arrays.
+
+    The checkpoint is in the zip format of PyTorch 1.6 and later.
 
     Raises:
         RefusedError: it asks for more than tensors and dicts.
@@ -81,7 +87,7 @@ def load_torch_zip(path: Path) -> dict[str, Any]:
             and archive.read(f"{prefix}byteorder") == b"big"
         )
 
-        def load_storage(pid):
+        def load_storage(pid: Any) -> npt.NDArray[Any]:
             tag, dtype, key, _, count = pid
             stored = np.dtype("u2") if dtype == _BFLOAT16 else dtype
             if tag != "storage" or not isinstance(stored, np.dtype):
@@ -116,8 +122,9 @@ def load_numpy_pickle(path: Path) -> Any:
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, size: int | None) -> bytes:
-    """A member of the archive, whose size is known before it is read, so that a small file cannot
-    unpack to a huge one.
+    """Reads a member of the archive after checking its size.
+
+    A small file can then not unpack to a huge one.
     """
     info = archive.getinfo(name)
     if size is None and info.file_size > LARGEST_PICKLE:
@@ -134,10 +141,17 @@ def _read_member(archive: zipfile.ZipFile, name: str, size: int | None) -> bytes
 
 
 def _rebuild_tensor(
-    storage, offset, size, stride, requires_grad, hooks, metadata=None
-) -> np.ndarray:
-    """A tensor as an array: `size` elements of `storage` from `offset` on, `stride` apart in each
-    dimension.
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any,
+    hooks: Any,
+    metadata: Any = None,
+) -> npt.NDArray[Any]:
+    """A tensor as an array.
+
+    It has `size` elements of `storage` from `offset` on, `stride` apart in each dimension.
     """
     numbers = (offset, *size, *stride)
     if not isinstance(storage, np.ndarray) or not all(
@@ -156,14 +170,14 @@ def _rebuild_tensor(
 
 
 class _PickledDtype:
-    """What `numpy.dtype("f4", False, True)` and its state say, for plain numbers only."""
+    """A dtype as `numpy.dtype("f4", False, True)` and its state say, for plain numbers only."""
 
-    def __init__(self, code, align=False, copy=True):
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
         self.dtype = np.dtype(code)
         if self.dtype.kind not in "biuf":
             raise RefusedError(f"it has an array of {code!r}, and only numbers are read")
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
@@ -171,14 +185,14 @@ class _PickledDtype:
 class _PickledArray:
     """An array whose bytes come with its state."""
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         _, shape, pickled, fortran, data = state
         self.array = np.frombuffer(data, pickled.dtype).reshape(
             shape, order="F" if fortran else "C"
         )
 
 
-def _unwrap(item):
+def _unwrap(item: Any) -> Any:
     if isinstance(item, dict):
         return {key: _unwrap(value) for key, value in item.items()}
     return item.array if isinstance(item, _PickledArray) else item

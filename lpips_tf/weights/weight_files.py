@@ -11,9 +11,11 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from lpips_tf._support.whole_files import hdf5_written_whole
 
@@ -26,20 +28,20 @@ class Weights:
 
     kind: str  # "backbone" | "heads"
     network: str  # "alex" | "vgg" | "squeeze"
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, npt.NDArray[Any]]
     version: str = ""  # heads only: the LPIPS version that they were calibrated for
     source: str = ""
     source_sha256: str = ""
     license: str = ""
 
     def attributes(self) -> dict[str, str]:
-        """All that is not an array."""
+        """All fields but the arrays, by name."""
         return {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "arrays"
         }
 
 
-def write(path: str | os.PathLike, weights: Weights) -> bool:
+def write(path: str | os.PathLike[str], weights: Weights) -> bool:
     """Writes a weight file, whole or not at all; the same weights always give the same bytes.
 
     Returns:
@@ -63,7 +65,7 @@ def write(path: str | os.PathLike, weights: Weights) -> bool:
     return True
 
 
-def holds(path: str | os.PathLike, weights: Weights) -> bool:
+def holds(path: str | os.PathLike[str], weights: Weights) -> bool:
     """Whether there is a file at `path` with just these weights and attributes."""
     try:
         found = read(path)
@@ -76,7 +78,7 @@ def holds(path: str | os.PathLike, weights: Weights) -> bool:
     )
 
 
-def read(path: str | os.PathLike) -> Weights:
+def read(path: str | os.PathLike[str]) -> Weights:
     """Reads a weight file.
 
     Raises:
@@ -100,7 +102,7 @@ def read(path: str | os.PathLike) -> Weights:
                 for field in dataclasses.fields(Weights)
                 if field.name != "arrays"
             }
-            arrays: dict[str, np.ndarray] = {}
+            arrays: dict[str, npt.NDArray[Any]] = {}
             file.visititems(lambda name, item: _collect(arrays, name, item))
     except (OSError, RuntimeError, KeyError) as error:  # h5py's, by what is damaged
         raise OSError(
@@ -109,6 +111,6 @@ def read(path: str | os.PathLike) -> Weights:
     return Weights(arrays=arrays, **attributes)
 
 
-def _collect(arrays, name, item):
+def _collect(arrays: dict[str, npt.NDArray[Any]], name: str, item: Any) -> None:
     if isinstance(item, h5py.Dataset):
         arrays[name] = item[()]

@@ -8,20 +8,21 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 
 def strategy(hosts: bool = False) -> tf.distribute.Strategy:
-    """A strategy over all GPUs, if there are several, or else TensorFlow's default.
+    """A strategy over all GPUs if there are several, or else TensorFlow's default.
 
     Args:
-        hosts: also over those that the environment variable TF_CONFIG names, if there are several
-            (`tf.distribute.cluster_resolver.TFConfigClusterResolver`). Nothing may have been
-            computed before. Otherwise a warning says that these have no part in it.
+        hosts: also use the hosts that the environment variable TF_CONFIG names, if there are
+            several (`tf.distribute.cluster_resolver.TFConfigClusterResolver`). TensorFlow must not
+            have computed anything before. Without it, a warning says that those hosts are not used.
 
     Raises:
-        ValueError: TF_CONFIG is no JSON.
+        ValueError: TF_CONFIG is not JSON.
     """
     cluster = _cluster()
     count = len([*cluster.get("chief", []), *cluster.get("worker", [])])
@@ -38,7 +39,7 @@ def strategy(hosts: bool = False) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of several hosts that writes files."""
+    """Whether this process is the one that writes files, where there are several hosts."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -46,11 +47,11 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return (resolver.task_type, resolver.task_id) == (chief, 0)
 
 
-def _cluster() -> dict:
+def _cluster() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         config = json.loads(text)
-        cluster = config.get("cluster", {})
+        cluster: dict[str, Any] = config.get("cluster", {})
         if not all(isinstance(part, dict) for part in (cluster, config.get("task", {}))):
             raise ValueError("no objects")
     except (ValueError, AttributeError) as error:
@@ -67,7 +68,7 @@ def check_same(strategy: tf.distribute.Strategy, what: str) -> None:
     digest = int.from_bytes(hashlib.sha256(what.encode()).digest()[:7], "big")
 
     @tf.function(autograph=False)
-    def gathered():
+    def gathered() -> tf.Tensor:
         own = strategy.run(lambda: tf.constant([digest], tf.int64))
         return strategy.gather(own, axis=0)
 
@@ -76,7 +77,7 @@ def check_same(strategy: tf.distribute.Strategy, what: str) -> None:
 
 
 @contextlib.contextmanager
-def explaining_hosts(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def translated_host_errors(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns TensorFlow's errors for a host that stopped into a ValueError that says so."""
     try:
         yield

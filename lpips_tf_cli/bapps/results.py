@@ -6,15 +6,17 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import lpips_tf
 from lpips_tf import evaluation
-from lpips_tf_cli.bapps.sources import Source, explaining
+from lpips_tf_cli.bapps.sources import Source, translated_read_errors
 from lpips_tf_cli.console.imports import load_metric
 from lpips_tf_cli.console.progress import progress_bar
 
+Metric = Callable[..., Any]  # two batches of images to their distances
 BASELINES = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}
 
 
@@ -30,28 +32,28 @@ class Result:
     seconds: float
 
 
-def build(
+def build_metric(
     model: str,
     net: str,
     version: str,
     colorspace: str,
     head_weights: Path | None,
     backbone_weights: Path | None,
-) -> Callable:
+) -> Metric:
     """The metric that the command's options describe."""
     if model in BASELINES:
         return BASELINES[model](colorspace)
     return load_metric(net, version, model == "baseline", head_weights, backbone_weights)
 
 
-def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, evaluation.Columns]:
+def score_on(source: Source, metric: Metric, batch_size: int) -> tuple[Result, evaluation.Columns]:
     """The score of a metric on a data set, and the distances that it comes from.
 
     Raises:
-        ValueError: an image cannot be decoded; which one is said.
+        ValueError: an image cannot be decoded. The message names it.
     """
     start = time.perf_counter()
-    with progress_bar(source.name) as progress, explaining(source):
+    with progress_bar(source.name) as progress, translated_read_errors(source):
         columns = evaluation.distances(metric, source.examples, batch_size, progress)
     seconds = time.perf_counter() - start
     low, high = evaluation.confidence_interval(columns)
@@ -59,5 +61,6 @@ def score(metric: Callable, source: Source, batch_size: int) -> tuple[Result, ev
     return Result(source.name, evaluation.score(columns), low, high, count, seconds), columns
 
 
-def mean(results: list[Result]) -> float:
+def mean_score(results: list[Result]) -> float:
+    """The mean of the scores, each data set counting the same."""
     return float(np.mean([result.score for result in results]))

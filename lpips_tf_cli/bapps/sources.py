@@ -18,12 +18,12 @@ import tensorflow_datasets as tfds
 
 import tfds_bapps
 
-# TFDS warns of what the errors say as well, TensorFlow of functions that it traces often.
+# TFDS logs what its errors say anyway. TensorFlow logs functions that it traces often.
 absl.logging.set_verbosity(absl.logging.ERROR)
 tf.get_logger().setLevel(logging.ERROR)
 
-# What TensorFlow raises for files that are damaged or gone.
-READING = (
+# TensorFlow's errors for files that are damaged or gone.
+READ_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
@@ -37,23 +37,26 @@ class Source:
 
     name: str  # such as val/cnn
     mode: str
-    stored: tf.data.Dataset  # the examples; of a tree with the paths of images in place of these
+    stored: tf.data.Dataset  # the examples; those of a tree have image paths in place of images
     tree: Path | None  # the unpacked archives; None if prepared by TFDS
-    files: tuple[Path, ...]  # folders and files that the examples are in
+    files: tuple[Path, ...]  # folders and files with the examples
 
     @property
     def examples(self) -> tf.data.Dataset:
-        return self.read(self.stored)
+        """All examples, with their images."""
+        return self.read_examples(self.stored)
 
-    def read(self, stored: tf.data.Dataset) -> tf.data.Dataset:
-        """The examples themselves, of a part of `stored` or in another order."""
+    def read_examples(self, stored: tf.data.Dataset) -> tf.data.Dataset:
+        """The examples with their images, given a part of `stored` or another order of it."""
         if self.tree is None:
             return stored
         return stored.map(tfds_bapps.read_images, num_parallel_calls=tf.data.AUTOTUNE)
 
     def fingerprint(self, times: bool = True) -> str:
-        """Of the names and sizes of all files, and where copies are to count as others of the times
-        of their last change; unequal where the data changed.
+        """A hash of the files' names and sizes, which differs where the data changed.
+
+        Args:
+            times: also hash the times of the last change, so that a copy counts as other data.
         """
         found = hashlib.sha256()
         for name, status in sorted(self._file_statuses()):
@@ -71,13 +74,11 @@ class Source:
 
 
 @contextlib.contextmanager
-def explaining(*sources: Source) -> Iterator[None]:
-    """Turns TensorFlow's errors of reading data sets into a ValueError that says which file it
-    is.
-    """
+def translated_read_errors(*sources: Source) -> Iterator[None]:
+    """Turns TensorFlow's errors for unreadable data sets into a ValueError that names the file."""
     try:
         yield
-    except READING as error:
+    except READ_ERRORS as error:
         for source in sources:
             if source.tree is not None:
                 tfds_bapps.check_images(source.tree, source.mode, _split(source.name))
@@ -86,16 +87,16 @@ def explaining(*sources: Source) -> Iterator[None]:
 
 
 def reason(message: str) -> str:
-    """What TensorFlow says went wrong, without where in a graph and in Keras."""
+    """TensorFlow's reason for an error, without its place in the graph and in Keras."""
     said = re.split(r'File ".*', message)[-1].strip().partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} ?|' failed.*| \[Op:.*", "", said)
 
 
 def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) -> Source:
-    """Finds a data set; nothing is downloaded.
+    """Finds a data set, without downloading anything.
 
     Raises:
-        ValueError: it is not there, or its files are not as they should be.
+        ValueError: the data set is missing, or its files are not as they should be.
     """
     split = _split(name)
     if tree is not None:
@@ -116,8 +117,9 @@ def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) 
 
 
 def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:
-    """Those of several data sets that the unpacked archives hold, with a warning that names the
-    others; all of them where there are none, as opening them then says what is wrong.
+    """The data sets among `names` that the unpacked archives hold; a warning names the others.
+
+    If the archives hold none of them, all names come back: opening them then says what is wrong.
     """
     found = [name for name in names if (tree / mode / name).is_dir()]
     missing = [name for name in names if name not in found]
@@ -127,5 +129,5 @@ def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:
 
 
 def _split(name: str) -> str:
-    """What TFDS calls a data set, such as val_cnn."""
+    """TFDS' name of a data set, such as val_cnn."""
     return name.replace("/", "_")

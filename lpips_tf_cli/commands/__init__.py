@@ -1,1 +1,1 @@
-"""The subcommands of `lpips-tf`: options and what is printed; the work is in the other folders."""
+"""The subcommands of `lpips-tf`: options and output. The work is done in the other folders."""

@@ -34,7 +34,7 @@ def all_pairs(
     baseline: Baseline = False,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
-):
+) -> int:
     """Prints the distance of each two images in a folder, and their mean ± standard error."""
     if consecutive and mean:
         raise typer.BadParameter("Expected one of --consecutive and --mean. Received: both")
@@ -49,7 +49,7 @@ def all_pairs(
         files = ImageFiles(srgb, skip_errors)
         if mean:
             average, error = pairs.mean_distance(metric, paths, files)
-            images = len(files.read(len(names)))
+            images = len(files.readable(len(names)))
             count = math.comb(images, 2)
             columns = ("images", "pairs", "mean", "standard_error", "errors")[: 4 + skip_errors]
             found = (images, count, average, error, len(files.errors))[: 4 + skip_errors]
@@ -62,11 +62,11 @@ def all_pairs(
             else:
                 indices = itertools.combinations(range(len(names)), 2)
                 distances, error = pairs.all_distances(metric, paths, files)
-            average, count = summaries.mean(distances), len(distances)
+            average, count = summaries.mean_or_nan(distances), len(distances)
             rows = rows_of(indices, names, distances, files)
             if output is None:
                 print_rows(rows)
             else:
                 write_rows(write, ("image0", "image1"), rows, skip_errors)
-    print(summaries.summary(average, error, count, len(files.errors)))
+    print(summaries.summary_line(average, error, count, len(files.errors)))
     return int(bool(files.errors))

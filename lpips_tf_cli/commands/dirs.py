@@ -29,13 +29,11 @@ def dirs(
     baseline: Baseline = False,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
-):
-    """Prints the distance of each two images with the same name in two folders, and their mean ±
-    standard error.
-    """
+) -> int:
+    """Prints distances of images with the same name in two folders, and mean ± standard error."""
     outputs.check_output(output)
     outputs.check_output(report, (".html",), "--report")
-    with outputs.output_file(output) as write, outputs.whole_file(report) as page:
+    with outputs.output_file(output) as write, outputs.whole_file(report) as page_file:
         metric = load_metric(net, version, baseline)
         from lpips_tf_cli.distances import listing
         from lpips_tf_cli.distances.image_files import ImageFiles
@@ -48,16 +46,19 @@ def dirs(
                 say("lpips-tf", f"only in {folder}: {', '.join(others[:MOST_NAMED])}{more}")
         files = ImageFiles(srgb, skip_errors)
         pairs = listing.pairs_of(names, (dir0, dir1))
-        if page is None:
+        if page_file is None:
             distances = pair_distances(metric, pairs, files)
         else:
             from lpips_tf_cli.reports import folder_report
 
-            distances = folder_report.write(page, metric, (dir0, dir1), names, files)
+            distances = folder_report.write_folder_report(
+                page_file, metric, (dir0, dir1), names, files
+            )
         rows = list(rows_of([(i,) for i in range(len(pairs))], names.common, distances, files))
         write_rows(write, ("name",), rows, skip_errors)
     if output is None:
         print_rows(rows)
     error = summaries.standard_error(distances)
-    print(summaries.summary(summaries.mean(distances), error, len(distances), len(files.errors)))
+    mean = summaries.mean_or_nan(distances)
+    print(summaries.summary_line(mean, error, len(distances), len(files.errors)))
     return int(bool(files.errors))

@@ -1,4 +1,4 @@
-"""The command that scores a metric on BAPPS: `evaluate`."""
+"""The command `evaluate`: scores a metric on BAPPS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json as json_module
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -26,6 +26,10 @@ from lpips_tf_cli.console.options import (
     check_one_place,
     checked_datasets,
 )
+
+if TYPE_CHECKING:
+    from lpips_tf.evaluation import Columns
+    from lpips_tf_cli.bapps.results import Result
 
 
 def evaluate(
@@ -51,7 +55,9 @@ def evaluate(
     ] = "lpips",
     net: Net = "alex",
     version: Version = "0.1",
-    colorspace: Annotated[Literal["Lab", "RGB"], typer.Option(help="Of l2 and dssim.")] = "Lab",
+    colorspace: Annotated[
+        Literal["Lab", "RGB"], typer.Option(help="Colour space of l2 and dssim.")
+    ] = "Lab",
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
     bapps_dir: BappsDir = None,
@@ -67,13 +73,13 @@ def evaluate(
     ] = None,
     report: Report = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-):
+) -> None:
     """Scores a metric by how well it agrees with people on the BAPPS data set."""
     _check_model(context, model)
     check_one_place(bapps_dir, data_dir)
     outputs.check_output(save_distances, (".csv",), "--save-distances")
     outputs.check_output(report, (".html",), "--report")
-    with outputs.output_file(save_distances) as write, outputs.whole_file(report) as page:
+    with outputs.output_file(save_distances) as write, outputs.whole_file(report) as page_file:
         with extra("evaluate", "bapps"):
             import scipy  # noqa: F401
 
@@ -85,20 +91,20 @@ def evaluate(
         sources = [open_source(mode, name, bapps_dir, data_dir) for name in names]
         with devices.strategy().scope():
             weights = (head_weights, backbone_weights)
-            metric = results.build(model, net, version, colorspace, *weights)
-            scored = [results.score(metric, source, batch_size) for source in sources]
+            metric = results.build_metric(model, net, version, colorspace, *weights)
+            scored = [results.score_on(source, metric, batch_size) for source in sources]
         found = [result for result, _ in scored]
-        mean = results.mean(found)
+        mean = results.mean_score(found)
         if save_distances is not None:
             columns = [name for name in scored[0][1] if name != "id"]
             write(("id", *columns), _rows(scored, columns))
         described = _described(model, net, version, colorspace)
-        if page is not None:
-            from lpips_tf_cli.reports import judgement_report
+        if page_file is not None:
+            from lpips_tf_cli.reports.judgement_report import write_judgement_report
 
             shown = [*described.items(), *_files(head_weights, backbone_weights)]
             judged = [(source, *both) for source, both in zip(sources, scored, strict=True)]
-            judgement_report.write(page, metric, shown, judged, _table(found, mean))
+            write_judgement_report(page_file, metric, shown, judged, _table(found, mean))
     if json:
         answer: dict[str, Any] = {"mode": mode, **described}
         answer |= {"datasets": [_as_json(result) for result in found], "mean": mean}
@@ -108,7 +114,7 @@ def evaluate(
 
 
 def _check_model(context: typer.Context, model: str) -> None:
-    """Refuses options that say nothing of the model."""
+    """Refuses options that do not apply to the model."""
     of_models = {
         "net": ("lpips", "baseline"),
         "version": ("lpips", "baseline"),
@@ -126,33 +132,35 @@ def _check_model(context: typer.Context, model: str) -> None:
 
 
 def _described(model: str, net: str, version: str, colorspace: str) -> dict[str, str]:
-    """Which metric it is, in the options' words."""
+    """The metric, in the words of the options."""
     if model in ("lpips", "baseline"):
         return {"model": model, "net": net, "version": version}
     return {"model": model, "colorspace": colorspace}
 
 
 def _files(head_weights: Path | None, backbone_weights: Path | None) -> list[tuple[str, str]]:
-    """The weight files that were given, by what they are."""
+    """The weight files that were given, each under the name of its part."""
     given = {"heads": head_weights, "network": backbone_weights}
     return [(name, str(path)) for name, path in given.items() if path is not None]
 
 
-def _rows(scored: list[tuple[Any, dict]], names: list[str]) -> Iterator[tuple]:
-    """The rows of the file of distances; an id is the data set and the authors' file name."""
+def _rows(
+    scored: list[tuple[Result, Columns]], names: list[str]
+) -> Iterator[tuple[str | float, ...]]:
+    """The rows of the file of distances. An id is the data set and the authors' file name."""
     for result, columns in scored:
         numbers = ([float(str(x)) for x in columns[name]] for name in names)  # float32's digits
         ids = (f"{result.dataset}/{name}" for name in columns["id"])
         yield from zip(ids, *numbers, strict=True)
 
 
-def _as_json(result) -> dict[str, Any]:
-    """The result's fields; JSON knows no NaN."""
+def _as_json(result: Result) -> dict[str, Any]:
+    """The result's fields, with None for NaN, which JSON lacks."""
     fields = dataclasses.asdict(result)
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
 
 
-def _table(found: list, mean: float) -> list[tuple[str, ...]]:
+def _table(found: list[Result], mean: float) -> list[tuple[str, ...]]:
     """The results as text, the header first."""
     rows: list[tuple[str, ...]] = [("dataset", "score", "95% interval", "count", "seconds")]
     for result in found:

@@ -1,4 +1,4 @@
-"""The commands that write a metric for other programs: `export`."""
+"""The commands `export …`: write a metric for other programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Spatial = Annotated[
 ]
 ValueRange = Annotated[
     tuple[float, float],
-    typer.Option(metavar="LOW HIGH", help="What float images span; uint8 ones span 0 to 255."),
+    typer.Option(metavar="LOW HIGH", help="Range of float images; uint8 ones span 0 to 255."),
 ]
 
 
@@ -48,7 +48,7 @@ def saved_model(
     warmup: Annotated[
         bool, typer.Option(help="Also write requests that TensorFlow Serving runs at its start.")
     ] = True,
-):
+) -> None:
     """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
     with imports():
         from lpips_tf.export import export_saved_model
@@ -67,7 +67,7 @@ def onnx(
     value_range: ValueRange = (-1, 1),
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
-):
+) -> None:
     """Writes an ONNX file (.onnx) for images of any number and size."""
     check_output(output, (".onnx",), "OUT")
     with imports():
@@ -83,11 +83,11 @@ def litert(
     output: Output,
     size: Annotated[
         tuple[int, int],
-        typer.Option(metavar="HEIGHT WIDTH", help="Of the images in pixels, which is fixed."),
+        typer.Option(metavar="HEIGHT WIDTH", help="Fixed size of the images in pixels."),
     ] = (64, 64),
     quantize: Annotated[
         Literal["dynamic", "float16"] | None,
-        typer.Option(help="Smaller weights: of 8 or of 16 bits.", show_default=False),
+        typer.Option(help="Smaller weights: 8 or 16 bits each.", show_default=False),
     ] = None,
     net: Net = "alex",
     version: Version = "0.1",
@@ -96,7 +96,7 @@ def litert(
     value_range: ValueRange = (-1, 1),
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
-):
+) -> None:
     """Writes a LiteRT file (.tflite) for one pair of images of a fixed size."""
     check_output(output, (".tflite",), "OUT")
     with imports():
@@ -107,7 +107,7 @@ def litert(
 
 
 def _load(context: typer.Context) -> Any:
-    """The metric that the options which all formats share describe."""
+    """The metric that the options shared by all formats describe."""
     given = context.params
     if given["baseline"] and given["head_weights"] is not None:
         raise typer.BadParameter("Expected no --baseline with it", param_hint="--head-weights")

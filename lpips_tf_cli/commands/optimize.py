@@ -1,4 +1,4 @@
-"""The command that moves an image by gradient descent through the metric: `optimize`."""
+"""The command `optimize`: moves an image by gradient descent through the metric."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def optimize(
         int,
         typer.Option(
             min=0,
-            help="Also write this many images of the way, 2 or more, side by side, to "
+            help="Also write this many images of the descent, 2 or more, side by side, to "
             "OUTPUT-frames.png.",
             show_default=False,
         ),
@@ -57,10 +57,8 @@ def optimize(
     version: Version = "0.1",
     baseline: Baseline = False,
     srgb: Srgb = False,
-):
-    """Moves an image towards a reference by gradient descent, and prints its distance before and
-    after.
-    """
+) -> None:
+    """Moves an image towards another by gradient descent; prints the distance before and after."""
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise typer.BadParameter(
             f"Expected a number above 0. Received: {learning_rate}", param_hint="--learning-rate"
@@ -86,24 +84,28 @@ def optimize(
         metric = load_metric(net, version, baseline)
         import numpy as np
 
-        from lpips_tf_cli.distances import descent
+        from lpips_tf_cli.distances import gradient_descent
 
-        way = descent.optimize(metric, reference, init, steps, learning_rate, frames, srgb)
-        descent.save_image(temporary[output], way.image)
+        moved = gradient_descent.optimize_image(
+            metric, reference, init, steps, learning_rate, frames, srgb
+        )
+        gradient_descent.write_png(temporary[output], moved.image)
         if strip is not None:
-            descent.save_image(temporary[strip], np.hstack(way.frames))
+            gradient_descent.write_png(temporary[strip], np.hstack(moved.frames))
         if curve is not None:
-            descent.save_curve(
+            gradient_descent.save_distance_curve(
                 temporary[curve],
-                way.distances,
+                moved.distances,
                 f"LPIPS ({net} {version}{' baseline' if baseline else ''})",
             )
-    print(f"{printable(init)}: {way.distances[0]:.3f}")
-    print(f"{printable(output)}: {way.last:.3f}")
+    print(f"{printable(init)}: {moved.distances[0]:.3f}")
+    print(f"{printable(output)}: {moved.last:.3f}")
 
 
-def _check_outputs(named: dict[str, tuple[Path | None, tuple[str, ...]]], others: tuple) -> None:
-    """Refuses suffixes that name no fitting format, and files that are named twice."""
+def _check_outputs(
+    named: dict[str, tuple[Path | None, tuple[str, ...]]], others: tuple[Path | None, ...]
+) -> None:
+    """Refuses suffixes of other formats, and files that are named twice."""
     taken = {path.resolve() for path in others if path is not None}
     for option, (path, suffixes) in named.items():
         if path is None:

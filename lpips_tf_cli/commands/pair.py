@@ -13,7 +13,7 @@ from lpips_tf_cli.console.imports import load_metric
 from lpips_tf_cli.console.options import Baseline, Net, Srgb, Version
 from lpips_tf_cli.console.text import printable
 
-PICTURES = (".png", ".pdf", ".svg")
+HEATMAP_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def pair(
@@ -46,7 +46,7 @@ def pair(
         int | None,
         typer.Option(
             metavar="PIXELS",
-            help="Compare tile by tile, for pictures larger than memory; 1024 is a good side.",
+            help="Compare tile by tile, for images larger than memory; 1024 is a good side.",
             show_default=False,
         ),
     ] = None,
@@ -55,11 +55,11 @@ def pair(
         typer.Option(
             "--map",
             metavar="FILE.tif",
-            help="With --tile: also write where the two pictures differ, a number for each pixel.",
+            help="With --tile: also write where the two images differ, a number for each pixel.",
             show_default=False,
         ),
     ] = None,
-):
+) -> None:
     """Prints the distance of each image from a reference of the same size."""
     if layers and heatmap is None:
         raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
@@ -67,11 +67,11 @@ def pair(
         raise typer.BadParameter("Expected no --tile with it; see --map", param_hint="--heatmap")
     if map_file is not None and (tile is None or len(images) > 1):
         raise typer.BadParameter("Expected --tile with it, and one image", param_hint="--map")
-    outputs.check_output(heatmap, PICTURES, "--heatmap")
+    outputs.check_output(heatmap, HEATMAP_SUFFIXES, "--heatmap")
     outputs.check_output(map_file, (".tif", ".tiff"), "--map")
     for option, path in (("--heatmap", heatmap), ("--map", map_file)):
         outputs.check_no_input(path, [reference, *images], option)
-    with outputs.whole_file(heatmap) as picture, outputs.whole_file(map_file) as map_output:
+    with outputs.whole_file(heatmap) as heatmap_file, outputs.whole_file(map_file) as map_output:
         metric = load_metric(net, version, baseline)
         from lpips_tf_cli.distances.image_files import ImageFiles
 
@@ -80,16 +80,16 @@ def pair(
             from lpips_tf_cli.distances.pairs import pair_distances
 
             pairs = [(reference, image) for image in images]
-            if picture is None:
+            if heatmap_file is None:
                 distances = pair_distances(metric, pairs, files)
             else:
-                from lpips_tf_cli.reports import heatmaps
+                from lpips_tf_cli.reports.heatmaps import write_heatmap
 
-                distances = heatmaps.write(picture, metric, pairs, files, layers)
+                distances = write_heatmap(heatmap_file, metric, pairs, files, layers)
         else:
-            from lpips_tf_cli.distances import tiles
+            from lpips_tf_cli.distances.tiles import tiled_distances
 
-            distances = tiles.distances(metric, reference, images, tile, map_output, srgb)
+            distances = tiled_distances(metric, reference, images, tile, map_output, srgb)
     if json:
         rows = [(str(reference), str(image), d) for image, d in zip(images, distances, strict=True)]
         outputs.write_json(sys.stdout, ("reference", "image", "distance"), rows)

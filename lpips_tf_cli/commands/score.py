@@ -21,14 +21,14 @@ def score(
         str,
         typer.Argument(
             metavar="MANIFEST",
-            help="A .csv or .parquet file with the columns reference and image, paths of pictures.",
+            help="A .csv or .parquet file with the columns reference and image, paths of images.",
             show_default=False,
         ),
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="OUT.parquet", help="Where the distances go.",
+            "--output", "-o", metavar="OUT.parquet", help="File for the distances.",
             show_default=False,
         ),
     ],
@@ -48,9 +48,10 @@ def score(
     batch_size: Annotated[
         int, typer.Option(min=1, help="The most pairs that are computed at once.")
     ] = 32,
-):  # fmt: skip
-    """Writes the distance of each pair of a manifest, of any length, and of any file system that
-    Beam knows. All other options go to Beam, such as --runner.
+) -> None:  # fmt: skip
+    """Writes the distances of a manifest's pairs: any length, any file system that Beam knows.
+
+    All other options go to Beam, such as --runner.
     """
     check_output(Path(manifest), (".csv", ".parquet"), "MANIFEST")
     check_output(Path(output), (".parquet",))
@@ -62,7 +63,7 @@ def score(
         options["head_weights"] = str(head_weights.resolve())
     if backbone_weights is not None:
         options["backbone_weights"] = str(backbone_weights.resolve())
-    counts = score_pairs.score(
+    counts = score_pairs.score_manifest(
         manifest, output, options, per_layer, batch_size, srgb, beam_arguments=context.args
     )
     found = f"{counted(counts.pairs, 'distance')}, {counted(counts.errors, 'error')}"

@@ -1,4 +1,4 @@
-"""The commands that look for near pictures: `index`, `search` and `duplicates`."""
+"""The commands that look for similar images: `index`, `search` and `duplicates`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder of images.", show_default=False)
 ]
 Size = Annotated[
-    int, typer.Option(min=1, help="Side in pixels that pictures are resized to before all.")
+    int, typer.Option(min=1, help="Side in pixels that images are resized to at first.")
 ]
 Factory = Annotated[
     str, typer.Option(help="Kind of FAISS index, such as Flat, PCA64,PQ16 or IVF256,Flat.")
 ]
 Dimensions = Annotated[
-    int, typer.Option(min=1, help="Numbers that an embedding is shortened to before FAISS.")
+    int, typer.Option(min=1, help="Dimensions that embeddings are projected to for FAISS.")
 ]
 Candidates = Annotated[
-    int, typer.Option(min=1, help="Pictures of FAISS' whose distances are computed.")
+    int, typer.Option(min=1, help="Images from FAISS whose distances are computed.")
 ]
 
 
@@ -42,13 +42,13 @@ def index(
     size: Size = 64,
     factory: Factory = "Flat",
     dimensions: Dimensions = 1024,
-    seed: Annotated[int, typer.Option(min=0, help="Of the shortening.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
     net: Net = "alex",
     version: Version = "0.1",
     baseline: Baseline = False,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
-):
+) -> int:
     """Writes an index of a folder's images, for `search`."""
     outputs.check_output(output, (".h5",))
     with outputs.whole_file(output) as temporary:
@@ -57,7 +57,9 @@ def index(
         metric = load_metric(net, version, baseline)
         names = listing.image_names(folder, least=1)
         files = image_files.ImageFiles(srgb, skip_errors)
-        built = image_index.indexed(metric, folder, names, files, size, factory, dimensions, seed)
+        built = image_index.index_images(
+            metric, folder, names, files, size, factory, dimensions, seed
+        )
         built.save(temporary or output)
     print(f"{printable(output)}: {counted(len(built.names), 'image')}{_errors(files)}")
     return int(bool(files.errors))
@@ -78,14 +80,14 @@ def search(
     ] = False,
     net: Annotated[
         Literal["alex", "vgg", "squeeze"] | None,
-        typer.Option(help="What the index has to be of; by default any.", show_default=False),
+        typer.Option(help="Network that the index must be of; by default any.", show_default=False),
     ] = None,
     srgb: Srgb = False,
-):
+) -> None:
     """Prints the images of an index that are nearest to others, and their distances."""
     with extra("search", "neighbors"):
         from lpips_tf_cli.distances import image_index
-    rows = image_index.found(index_file, queries, k, candidates, net, srgb)
+    rows = image_index.find_nearest(index_file, queries, k, candidates, net, srgb)
     if json:
         outputs.write_json(sys.stdout, ("query", "image", "distance"), rows)
     else:
@@ -109,29 +111,27 @@ def duplicates(
     baseline: Baseline = False,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
-):
-    """Prints groups of images in a folder that look the same, connected by pairs within a
-    threshold.
-    """
+) -> int:
+    """Prints groups of images that look the same, connected by pairs within a threshold."""
     outputs.check_output(output)
     outputs.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
     with outputs.output_file(output) as write, outputs.whole_file(sheet) as drawn:
         with extra("duplicates", "neighbors"):
             from lpips_tf_cli.distances import image_files, image_index, listing
-            from lpips_tf_cli.reports import contact_sheets
+            from lpips_tf_cli.reports.contact_sheets import write_contact_sheet
         metric = load_metric(net, version, baseline)
         names = listing.image_names(folder, least=1)
         files = image_files.ImageFiles(srgb, skip_errors)
-        gallery = image_index.indexed(metric, folder, names, files, size)
-        pairs, groups = image_index.duplicates(gallery, threshold)
+        gallery = image_index.index_images(metric, folder, names, files, size)
+        pairs, groups = image_index.find_duplicates(gallery, threshold)
         if skip_errors:
-            rows: list[tuple] = [(*pair, None) for pair in pairs]
+            rows: list[tuple[str | float | None, ...]] = [(*pair, None) for pair in pairs]
             rows += [(names[i], None, None, error) for i, error in files.errors.items()]
             write(("image0", "image1", "distance", "error"), rows)
         else:
             write(("image0", "image1", "distance"), pairs)
         if drawn is not None:
-            contact_sheets.draw(drawn, folder, groups, files)
+            write_contact_sheet(drawn, folder, groups, files)
     for group in groups:
         print(", ".join(map(printable, group)))
     count = counted(sum(map(len, groups)), "image")

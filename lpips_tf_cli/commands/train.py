@@ -1,4 +1,4 @@
-"""The command that trains a metric on BAPPS: `train`."""
+"""The command `train`: trains a metric on BAPPS."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Triplets in a step.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
     dropout: Annotated[
-        float, typer.Option(help="Share of what is dropped before each head.")
+        float, typer.Option(help="Share of features that are dropped before each head.")
     ] = 0.5,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of weights, order and dropout.")
     ] = 0,
     validation: Annotated[
         list[str] | None,
@@ -71,14 +71,14 @@ def train(
         bool,
         typer.Option(
             "--cache-features",
-            help="For heads: pass the network once over the data, and train on what is kept.",
+            help="For heads: run the network once over the data, and train on its cached features.",
         ),
     ] = False,
     cache_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where that is kept; by default in ~/.keras/lpips_tf/features.",
+            help="Folder of the cache; by default ~/.keras/lpips_tf/features.",
             show_default=False,
         ),
     ] = None,
@@ -87,7 +87,7 @@ def train(
     ] = False,
     bapps_dir: BappsDir = None,
     data_dir: DataDir = None,
-):
+) -> None:
     """Trains a metric on what people said of the BAPPS data set, as the paper trained its own."""
     _check_numbers(epochs + decay_epochs, learning_rate, dropout)
     if mode != "heads" and cache_features:
@@ -119,7 +119,7 @@ def train(
         cache_features=cache_features,
     )
     places = fitting.Places(output, bapps_dir, data_dir, cache_dir)
-    for path, what in fitting.train(options, places, resume):
+    for path, what in fitting.train_metric(options, places, resume):
         print(f"{printable(path)}: {what}")
 
 

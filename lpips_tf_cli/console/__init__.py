@@ -1,1 +1,1 @@
-"""What every command shares: options, output files, messages, exit codes, progress."""
+"""Code that all commands share: options, output files, messages, exit codes, progress."""

@@ -1,4 +1,4 @@
-"""Loading the metric, which takes seconds and, under TensorFlow, is noisy."""
+"""Imports TensorFlow quietly, names missing extras, and loads the metric."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lpips_tf import LPIPS
 
-
-# What a missing extra of the package shows as: the names that are imported.
+# Imported names whose lack shows that an extra of the package is missing.
 EXTRAS = {
     "bapps": ("tensorflow_datasets", "importlib_resources", "scipy"),
     "neighbors": ("faiss",),
@@ -30,9 +29,9 @@ def load_metric(
     baseline: bool,
     head_weights: Path | None = None,
     backbone_weights: Path | None = None,
-    **options,
+    **options: Any,
 ) -> LPIPS:
-    """The metric that a command's options describe; None stands for the usual weights."""
+    """The metric that a command's options describe. None stands for the default weights."""
     with imports():
         import lpips_tf
 
@@ -48,7 +47,7 @@ def load_metric(
 
 @contextlib.contextmanager
 def extra(command: str, name: str) -> Iterator[None]:
-    """Around imports, as `imports`: says which extra of the package is missing."""
+    """Wraps imports like `imports`, and says which extra of the package is missing."""
     try:
         with imports():
             yield
@@ -62,8 +61,10 @@ def extra(command: str, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def imports() -> Iterator[None]:
-    """Around imports of TensorFlow: quietly, and without the garbage collector, which would look
-    at hundreds of thousands of objects again and again, and once more at the end of the program.
+    """Wraps imports of TensorFlow: silences them, and pauses the garbage collector.
+
+    The collector would look at hundreds of thousands of objects again and again, and once more at
+    the end of the program.
     """
     first = "keras" not in sys.modules
     if first:
@@ -86,8 +87,9 @@ def imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps standard error clean: TensorFlow's C++ side reports there before it reads its
-    settings.
+    """Keeps standard error clean.
+
+    TensorFlow's C++ side writes to it before it reads its settings.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

@@ -24,7 +24,7 @@ Output = Annotated[
 Report = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE.html", help="Write a page of figures and pictures.", show_default=False
+        metavar="FILE.html", help="Write a page of figures and images.", show_default=False
     ),
 ]
 Srgb = Annotated[
@@ -56,21 +56,22 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Read what TensorFlow Datasets prepared here; by default in ~/tensorflow_datasets.",
+        help="Read data that TensorFlow Datasets prepared; by default in ~/tensorflow_datasets.",
         show_default=False,
     ),
 ]
 
 
 def check_one_place(bapps_dir: Path | None, data_dir: Path | None) -> None:
-    """Refuses two places to read from, as wrong usage."""
+    """Refuses two places to read from as wrong usage."""
     if bapps_dir is not None and data_dir is not None:
         raise typer.BadParameter("Expected one of --bapps-dir and --data-dir. Received: both")
 
 
 def checked_datasets(mode: str, names: list[str] | None, option: str = "--datasets") -> list[str]:
-    """The names of data sets, each once; by default of all for validation. Refuses an unknown one
-    as wrong usage.
+    """The names of data sets, each once; by default all for validation.
+
+    Refuses unknown names as wrong usage.
     """
     import tfds_bapps
 

@@ -9,19 +9,19 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
 from lpips_tf_cli.console.imports import imports
 
-Write = Callable[[Sequence[str], Iterable[Sequence]], None]
+Write = Callable[[Sequence[str], Iterable[Sequence[Any]]], None]
 
 
 def check_output(
     path: Path | None, suffixes: Sequence[str] = (".csv", ".json"), option: str = "--output"
 ) -> None:
-    """Refuses a file whose suffix names no format, as wrong usage."""
+    """Refuses a file whose suffix is none of `suffixes` as wrong usage."""
     if path is not None and path.suffix.lower() not in suffixes:
         raise typer.BadParameter(
             f"Expected a file that ends in {' or '.join(suffixes)}. Received: {path}",
@@ -30,8 +30,8 @@ def check_output(
 
 
 def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> None:
-    """Refuses to write over a file that is read, as wrong usage."""
-    exists = os.path.exists  # of a name that is too long `Path.exists` raises
+    """Refuses to write over an input file, as wrong usage."""
+    exists = os.path.exists  # `Path.exists` raises for a name that is too long
     if path and exists(path) and any(exists(p) and path.samefile(p) for p in inputs):
         raise typer.BadParameter(
             f"Expected a file that is not read as well. Received: {path}", param_hint=option
@@ -40,11 +40,10 @@ def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> No
 
 @contextlib.contextmanager
 def whole_file(path: Path | None) -> Iterator[Path | None]:
-    """Yields a temporary path, which becomes `path` when the block ends, or not at all; for None
-    it yields None.
+    """Yields a temporary path that becomes `path` when the block ends without an error.
 
-    A file that cannot be written raises OSError at once, before the work in the block is done for
-    nothing.
+    For None it yields None. A file that cannot be written raises OSError at once, before the block
+    works in vain.
     """
     if path is None:
         yield None
@@ -58,12 +57,13 @@ def whole_file(path: Path | None) -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def output_file(path: Path | None) -> Iterator[Write]:
-    """Yields a function that writes a table, its column names and rows, to `path`, as `whole_file`;
-    for None it does nothing.
+    """Yields a function that writes column names and rows to `path`, whole or not at all.
+
+    For None the function does nothing.
     """
     with whole_file(path) as temporary:
 
-        def write(names, rows):
+        def write(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
             if temporary is None:
                 return
             with temporary.open(
@@ -75,16 +75,17 @@ def output_file(path: Path | None) -> Iterator[Write]:
         yield write
 
 
-def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Writes a line of names and a line a row; text is quoted, as file names may hold anything."""
+def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a line of names and a line per row. Text is quoted: file names may hold anything."""
     table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     table.writerow(names)
     table.writerows(rows)
 
 
-def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Writes a list with an object a row, a line each; NaN and infinity, which JSON lacks, as
-    null.
+def write_json(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a list with one object per row, each on its line.
+
+    NaN and infinity, which JSON lacks, become null.
     """
     file.write("[")
     for i, row in enumerate(rows):

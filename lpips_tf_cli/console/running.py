@@ -1,4 +1,4 @@
-"""Runs a command line: one line on standard error for what fails, and the exit code."""
+"""Runs a command line, with one line on standard error for a failure, and the exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from lpips_tf_cli.console.text import say
 
-EXPECTED = {  # by Pydantic's name of the error
+EXPECTED = {  # keys are Pydantic's names of errors
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
@@ -24,21 +24,21 @@ EXPECTED = {  # by Pydantic's name of the error
 
 
 def run(app: typer.Typer, name: str) -> None:
-    """Runs `app` and exits: code 0, 1 for what failed, 2 for wrong usage, 130 when interrupted,
-    143 when terminated.
+    """Runs `app` and exits.
 
-    With LPIPS_TF_TRACEBACK=1 in the environment, what failed shows its traceback.
+    The exit code is 0, 1 for a failure, 2 for wrong usage, 130 when interrupted, and 143 when
+    terminated. With LPIPS_TF_TRACEBACK=1 in the environment a failure shows its traceback.
     """
     codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up first
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # closed by the caller
+        if stream is not None:  # None: closed by the caller
             cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
     if sys.stdout is None:
         sys.stdout = _Closed()
     warned: set[str] = set()
 
-    def show_warning(message, *_):
+    def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
         if str(message) not in warned:  # files may be read twice
             warned.add(str(message))
             say(name, f"warning: {message}")
@@ -67,14 +67,14 @@ def run(app: typer.Typer, name: str) -> None:
 
 
 class _Closed(io.TextIOBase):
-    """Standard output that the caller closed: what is printed there is an error."""
+    """Standard output that the caller closed: printing to it is an error."""
 
     def write(self, text: str) -> int:
         raise OSError("Cannot print: standard output is closed")
 
 
 def _usage(error: typer.TyperException) -> str:
-    """What is wrong with the usage, without the words of Pydantic, which Typer reads values by."""
+    """The message for wrong usage, without the words of Pydantic, which parses Typer's values."""
     found: list[Any] = getattr(error.__cause__, "errors", list)()
     if found:
         problem = found[0]
@@ -93,7 +93,9 @@ def _unexpected(error: Exception) -> str:
 
 
 def _bytes_or_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Prints a file name that is no text as the bytes that it has, and what an encoding lacks
+    """An encoding error handler for file names.
+
+    Names that are not text are printed as their bytes; characters that the encoding lacks are
     escaped.
     """
     try:

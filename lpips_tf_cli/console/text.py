@@ -15,18 +15,18 @@ def printable(name: object) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Such as "1 image" or "1,200 images"."""
+    """A count with its noun, such as "1 image" or "1,200 images"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(name: str, length: int) -> str:
-    """A file name to be drawn where `length` letters fit: its middle is left out."""
-    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may be no text
+    """A file name cut to about `length` letters, without its middle."""
+    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may not be text
     half = (length - 1) // 2
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
 def say(name: str, message: str) -> None:
     """Prints a line on standard error."""
-    if sys.stderr is not None:  # in one piece, as threads may warn
+    if sys.stderr is not None:  # one write, as threads may warn at the same time
         sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import typer.core
 
 
 class VariadicCommand(typer.core.TyperCommand):
-    """A command without arguments, in which `--option A B` means `--option A --option B` wherever
-    an option may be repeated.
+    """A command without arguments whose repeatable options take several values.
+
+    `--option A B` means `--option A --option B`.
     """
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeats the option before each further value, and parses the result."""
         repeatable = {
             name
             for parameter in self.params

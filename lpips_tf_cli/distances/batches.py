@@ -35,8 +35,9 @@ def image_batches(
 def _of_one_size(
     paths: Sequence[Path], least_side: int, files: ImageFiles
 ) -> tuple[list[int], tuple[int, int]]:
-    """The indices of the images of one (height, width), and that: the one of most images if others
-    may be skipped.
+    """The indices of the images of one size, and this (height, width).
+
+    It is the size of the first image, or of most images if the others may be skipped.
 
     Raises:
         ValueError: no image can be read, or their size is below `least_side`.
@@ -61,7 +62,7 @@ def same_size(paths: tuple[Path, Path], least_side: int) -> tuple[int, int]:
     """The (height, width) that both images have.
 
     Raises:
-        ValueError: two sizes, both of which are named, or one below `least_side`.
+        ValueError: the sizes differ, or are below `least_side`. The message names both files.
     """
     size0, size1 = map(images.size, paths)
     _check_one_size(paths[0], size0, paths[1], size1)
@@ -92,6 +93,7 @@ def _shown(size: tuple[int, int]) -> str:
 
 
 def in_batches(items: Sequence[T], size: tuple[int, int]) -> Iterator[Sequence[T]]:
+    """The items in batches that hold about `BATCH_PIXELS` pixels of images of one size."""
     length = max(1, BATCH_PIXELS // (size[0] * size[1]))
     return (items[i : i + length] for i in range(0, len(items), length))
 
@@ -99,8 +101,9 @@ def in_batches(items: Sequence[T], size: tuple[int, int]) -> Iterator[Sequence[T
 def decoded(
     chunks: Iterable[Sequence[int]], items: Sequence[Sequence[Path]], files: ImageFiles
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """For each chunk of items, each of k files, the indices of those that can be read and an array
-    (n, k, H, W, 3), while the next chunk is being decoded.
+    """Indices and images (n, k, H, W, 3) of the readable items of each chunk; an item is k files.
+
+    The next chunk is decoded meanwhile.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = (
@@ -108,7 +111,7 @@ def decoded(
             for chunk in chunks
             for loading in [_loading(pool, files, (path for i in chunk for path in items[i]))]
         )
-        waiting: collections.deque = collections.deque(itertools.islice(futures, 2))
+        waiting = collections.deque(itertools.islice(futures, 2))
         try:
             while waiting:
                 found = {}
@@ -125,5 +128,5 @@ def decoded(
 def _loading(
     pool: ThreadPoolExecutor, files: ImageFiles, paths: Iterable[Path]
 ) -> dict[Path, Future[np.ndarray]]:
-    """Images that are being decoded, each path once."""
+    """Images that are being decoded, by path."""
     return {path: pool.submit(files.load, path) for path in dict.fromkeys(paths)}

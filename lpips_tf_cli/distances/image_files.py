@@ -1,4 +1,4 @@
-"""How a command reads its image files: colour profiles, and files that cannot be read."""
+"""Reads the image files of a command: colour profiles, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from lpips_tf_cli.console.text import say
 
 
 class ImageFiles:
-    """Reads image files, and notes what cannot be read.
+    """Reads image files, and keeps the errors of those that cannot be read.
 
     Args:
-        srgb: converts images with other colour profiles, as `images.load` does.
-        skip_errors: goes on after an error; None for commands without this option.
+        srgb: convert images with other colour profiles, as `images.load` does.
+        skip_errors: go on after an error; None for commands without this option.
 
     Attributes:
-        errors: what was wrong, by the index of the image or pair.
+        errors: the messages, by the index of the image or pair.
     """
 
-    def __init__(self, srgb: bool = False, skip_errors: bool | None = None):
+    def __init__(self, srgb: bool = False, skip_errors: bool | None = None) -> None:
         self.srgb = srgb
         self.skip_errors = skip_errors
         self.errors: dict[int, str] = {}
 
     def load(self, path: Path) -> np.ndarray:
+        """The image in a file, (H, W, 3) uint8."""
         return images.load(path, self.srgb)
 
     @contextlib.contextmanager
     def reading(self, index: int) -> Iterator[None]:
-        """Around what reads an image or a pair: an error is noted and told, or raised."""
+        """Wraps the reading of an image or a pair: an error is kept and printed, or raised."""
         try:
             yield
         except (OSError, ValueError) as error:
@@ -47,6 +48,6 @@ class ImageFiles:
                 advice = "To go on without it, use --skip-errors"
                 raise kind(f"{str(error).rstrip('.')}. {advice}") from error
 
-    def read(self, count: int) -> list[int]:
-        """Those of `count` images or pairs that had no error."""
+    def readable(self, count: int) -> list[int]:
+        """The indices of the images or pairs without an error, of `count` in all."""
         return [i for i in range(count) if i not in self.errors]

@@ -1,4 +1,4 @@
-"""Image files in an index, and what is found in it."""
+"""Builds an index of image files, and searches it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faiss  # noqa: F401, so that its lack is told at once
+import faiss  # noqa: F401, fails at once where FAISS is missing
 import numpy as np
 from PIL import Image
 
@@ -17,7 +17,7 @@ from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances.image_files import ImageFiles
 
 
-def indexed(
+def index_images(
     metric: lpips_tf.LPIPS,
     folder: Path,
     names: Sequence[str],
@@ -27,7 +27,7 @@ def indexed(
     dimensions: int = 1024,
     seed: int = 0,
 ) -> Index:
-    """Those images of a folder that can be read, resized to squares.
+    """An index of the readable images of a folder, resized to squares.
 
     Raises:
         ValueError: no readable images, a `size` below the network's least, or as `Index.build`.
@@ -37,15 +37,15 @@ def indexed(
         raise ValueError(
             f"Expected --size of at least {metric.least_side} for this network. Received: {size}"
         )
-    pictures = _resized([folder / name for name in names], size, files)
-    read = [names[i] for i in files.read(len(names))]
-    if not read:
+    squares = _resized([folder / name for name in names], size, files)
+    readable = [names[i] for i in files.readable(len(names))]
+    if not readable:
         raise ValueError(f"Expected images that can be read. Received: {len(names)} errors")
     with progress_bar("embedding") as progress:
-        return Index.build(metric, pictures, read, dimensions, factory, seed, progress)
+        return Index.build(metric, squares, readable, dimensions, factory, seed, progress)
 
 
-def found(
+def find_nearest(
     path: Path,
     queries: Sequence[Path],
     k: int,
@@ -62,7 +62,7 @@ def found(
     index = Index.load(path)
     if net not in (None, index.metric.net):
         raise ValueError(f"Expected an index of net={net}. Received: {path} of {index.metric.net}")
-    resized = _resized(queries, index.pictures.shape[1], ImageFiles(srgb))
+    resized = _resized(queries, index.images.shape[1], ImageFiles(srgb))
     nearest = index.search(resized, k, candidates)
     return [
         (str(query), index.names[i], float(str(distance)))
@@ -71,7 +71,7 @@ def found(
     ]
 
 
-def duplicates(
+def find_duplicates(
     index: Index, threshold: float
 ) -> tuple[list[tuple[str, str, float]], list[list[str]]]:
     """Pairs of names with their distances, and the groups of names that they connect."""
@@ -83,23 +83,23 @@ def duplicates(
 
 
 def _resized(paths: Sequence[Path], size: int, files: ImageFiles) -> np.ndarray:
-    """Those images that can be read, (n, size, size, 3)."""
+    """The readable images, (n, size, size, 3) uint8."""
 
     def load(path: Path) -> np.ndarray:
-        picture = Image.fromarray(files.load(path))
-        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+        image = Image.fromarray(files.load(path))
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
 
-    pictures = np.empty((len(paths), size, size, 3), np.uint8)
+    squares = np.empty((len(paths), size, size, 3), np.uint8)
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress_bar("reading") as progress,
     ):
         loading = [pool.submit(load, path) for path in paths]
         try:
-            for i, picture in enumerate(loading):
+            for i, image in enumerate(loading):
                 with files.reading(i):
-                    pictures[i - len(files.errors)] = picture.result()
+                    squares[i - len(files.errors)] = image.result()
                 progress(i + 1, len(paths))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return pictures[: len(paths) - len(files.errors)]
+    return squares[: len(paths) - len(files.errors)]

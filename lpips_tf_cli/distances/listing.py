@@ -1,4 +1,4 @@
-"""Image names in folders."""
+"""Lists the image names in folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def image_names(folder: Path, least: int) -> list[str]:
     """The images in a folder, sorted.
 
     Raises:
-        ValueError: fewer than `least`.
+        ValueError: the folder has fewer than `least`.
     """
     names = images.list_folder(folder)
     if len(names) < least:

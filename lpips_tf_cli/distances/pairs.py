@@ -5,15 +5,19 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 import lpips_tf
-from lpips_tf import plots, standard_errors
+from lpips_tf import standard_errors
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances.batches import decoded, image_batches, in_batches, same_size
 from lpips_tf_cli.distances.image_files import ImageFiles
+
+if TYPE_CHECKING:
+    from lpips_tf import plots
 
 
 def pair_distances(
@@ -22,14 +26,14 @@ def pair_distances(
     files: ImageFiles,
     see: Callable[[int, np.ndarray, plots.Comparison], None] | None = None,
 ) -> list[float]:
-    """The distance of each pair that can be read, in order; the sizes of pairs may differ.
+    """The distance of each readable pair, in order; the sizes of pairs may differ.
 
     Args:
-        metric: one without maps.
+        metric: a metric that gives distances, not maps.
         pairs: a reference and an image each.
         files: reads them.
-        see: called with the index of each pair, the reference (H, W, 3) uint8, and how the image
-            compares with it.
+        see: called with the index of each pair, its reference (H, W, 3) uint8, and the comparison
+            of its image with that.
 
     Raises:
         ValueError: no pair can be read.
@@ -46,6 +50,8 @@ def pair_distances(
             if see is None:
                 found = metric(in0, in1)
             else:
+                from lpips_tf import plots  # loads Matplotlib, which most commands do not need
+
                 explanation = metric.explain(in0, in1)
                 found = explanation.distance
                 names = [pairs[i][1].name for i in indices]
@@ -62,8 +68,9 @@ def pair_distances(
 def all_distances(
     metric: lpips_tf.LPIPS, paths: Sequence[Path], files: ImageFiles
 ) -> tuple[list[float], float]:
-    """The distances of all pairs of readable images, in the order of `itertools.combinations`, and
-    the standard error of their mean.
+    """The distances of all pairs of readable images, and the standard error of their mean.
+
+    Pairs are in the order of `itertools.combinations`.
     """
     batches = (batch for _, batch in image_batches(paths, metric.least_side, files))
     matrix = lpips_tf.distance_matrix(metric, batches)
@@ -82,8 +89,9 @@ def mean_distance(
 def consecutive_distances(
     metric: lpips_tf.LPIPS, paths: Sequence[Path], files: ImageFiles
 ) -> tuple[list[float], float]:
-    """The distance of each image from the next, where both can be read, each embedded once; and the
-    standard error of their mean.
+    """The distance of each readable image from the next, and the standard error of their mean.
+
+    Each image is embedded once. A pair with an unreadable image is left out.
     """
     distances, starts = [], []
     last_index, last = -2, None
@@ -96,10 +104,11 @@ def consecutive_distances(
     return distances, standard_errors.of_consecutive_pairs(distances, starts)
 
 
-def _numbers(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
+def _numbers(tensor: Any) -> np.ndarray:
+    numbers: np.ndarray = keras.ops.convert_to_numpy(tensor)
+    return numbers
 
 
-def _floats(distances) -> list[float]:
+def _floats(distances: Any) -> list[float]:
     """Float32 numbers as Python's, with as many digits as float32 has."""
     return [float(str(distance)) for distance in _numbers(distances)]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from lpips_tf_cli.distances.image_files import ImageFiles
 
 
-class Row(NamedTuple):
-    """What a command found of one or two images: a distance or an error."""
+class DistanceRow(NamedTuple):
+    """The result for one or two images: a distance or an error."""
 
     names: tuple[str, ...]
     distance: float | None
@@ -25,26 +25,32 @@ def rows_of(
     names: Sequence[str],
     distances: Iterable[float],
     files: ImageFiles,
-) -> Iterator[Row]:
-    """A row for each item, which is the indices of its names; distances are of those without an
-    error.
+) -> Iterator[DistanceRow]:
+    """A row for each item.
+
+    Args:
+        items: the indices of each row's names.
+        names: of the images.
+        distances: of the items without an error, in order.
+        files: has the errors.
     """
     found = iter(distances)
     for item in items:
         error = next((files.errors[i] for i in item if i in files.errors), None)
-        yield Row(tuple(names[i] for i in item), None if error else next(found), error)
+        yield DistanceRow(tuple(names[i] for i in item), None if error else next(found), error)
 
 
 def write_rows(
-    write: outputs.Write, names: Sequence[str], rows: Iterable[Row], errors: bool
+    write: outputs.Write, names: Sequence[str], rows: Iterable[DistanceRow], errors: bool
 ) -> None:
-    """Writes rows, with a column of errors where these are skipped."""
+    """Writes rows, with a column of errors if `errors`."""
     columns = (*names, "distance", "error") if errors else (*names, "distance")
     flat = ((*row.names, row.distance, row.error) for row in rows)
     write(columns, (row[: len(columns)] for row in flat))
 
 
-def print_rows(rows: Iterable[Row]) -> None:
+def print_rows(rows: Iterable[DistanceRow]) -> None:
+    """Prints the rows that have a distance; errors have been printed before."""
     for row in rows:
-        if row.distance is not None:  # errors have been told
+        if row.distance is not None:
             print(f"{', '.join(map(printable, row.names))}: {row.distance:.3f}")

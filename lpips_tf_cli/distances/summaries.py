@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from lpips_tf_cli.console.text import counted
 
 
-def mean(distances: Sequence[float]) -> float:
+def mean_or_nan(distances: Sequence[float]) -> float:
+    """The mean, or NaN of no distances."""
     return math.fsum(distances) / len(distances) if distances else math.nan
 
 
 def standard_error(distances: Sequence[float]) -> float:
-    """The standard error of the mean of independent pairs, as the official `lpips_2dirs.py`
-    computes it; NaN for fewer than two.
+    """The standard error of the mean of independent pairs; NaN for fewer than two.
+
+    It is computed as in the official `lpips_2dirs.py`.
     """
     import numpy as np
 
@@ -27,7 +29,7 @@ def mean_and_error(mean: float, error: float) -> str:
     return f"{mean:.5f}" + ("" if math.isnan(error) else f" ± {error:.5f}")
 
 
-def summary(mean: float, error: float, pairs: int, errors: int = 0) -> str:
-    """Sums up distances in a line."""
+def summary_line(mean: float, error: float, pairs: int, errors: int = 0) -> str:
+    """One line with the mean, its standard error, and the counts."""
     counts = counted(pairs, "pair") + (f", {counted(errors, 'error')}" if errors else "")
     return f"mean: {mean_and_error(mean, error) if pairs else 'none'} ({counts})"

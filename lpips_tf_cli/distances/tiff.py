@@ -1,4 +1,4 @@
-"""Windows of picture files that are larger than memory, and maps as TIFF files."""
+"""Reads windows of image files that are larger than memory, and writes maps as TIFF files."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from lpips_tf import images
 from lpips_tf._support.color_profiles import Profile, to_convert
 
 SIDE = 256  # of the tiles in files that are written, in pixels
-ICC_PROFILE = 34675  # the tag
+ICC_PROFILE = 34675  # a TIFF tag
 SUFFIXES = (".tif", ".tiff")
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike, srgb: bool = False) -> Iterator[Any]:
-    """A picture file as something of a `shape` (H, W, 3) that gives uint8 arrays for slices.
+def opened(path: str | os.PathLike[str], srgb: bool = False) -> Iterator[Any]:
+    """An image file as an object with a `shape` (H, W, 3) whose slices are uint8 arrays.
 
-    Of TIFF files of 8-bit RGB only the tiles or strips that a slice needs are read. Any other file
-    is read whole, as `lpips_tf.images.load` does.
+    A TIFF file of 8-bit RGB is read by tiles or strips, as slices need them. Any other file is read
+    whole, as `lpips_tf.images.load` does.
 
     Args:
         path, srgb: as for `lpips_tf.images.load`.
 
     Raises:
-        ImportError: a TIFF file, and `tifffile` or `zarr` is missing.
+        ImportError: the file is a TIFF file, and `tifffile` or `zarr` is missing.
         OSError: as `lpips_tf.images.load` does.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
@@ -46,17 +46,17 @@ def opened(path: str | os.PathLike, srgb: bool = False) -> Iterator[Any]:
             return
         content = page.tags.get(ICC_PROFILE)
         profile = to_convert(content.value if content else None, srgb)
-        if page.is_memmappable:  # one strip would be read whole for each window
-            picture = tifffile.memmap(path, mode="r", page=0)
+        if page.is_memmappable:  # a file of one strip would be read whole for each window
+            windows = tifffile.memmap(path, mode="r", page=0)
         else:
-            picture = _Windows(path, page)
-        yield picture if profile is None else _Converted(picture, profile)
+            windows = _Windows(path, page)
+        yield windows if profile is None else _Converted(windows, profile)
 
 
 class _Windows:
-    """A page of a TIFF file, of which slices are read."""
+    """A page of a TIFF file that reads slices."""
 
-    def __init__(self, path: str | os.PathLike, page: Any):
+    def __init__(self, path: str | os.PathLike[str], page: Any) -> None:
         import zarr
 
         self.shape = page.shape
@@ -66,31 +66,31 @@ class _Windows:
     def __getitem__(self, place: Any) -> np.ndarray:
         try:
             return np.asarray(self._array[place])
-        except Exception as error:  # of any decoder
+        except Exception as error:  # each decoder has its own
             raise OSError(f"Cannot read the image {self._path}: {error}") from error
 
 
 class _Converted:
-    """A picture of another colour profile, whose slices are converted to sRGB."""
+    """An image with another colour profile, whose slices are converted to sRGB."""
 
-    def __init__(self, picture: Any, profile: Profile):
-        self.shape = picture.shape
-        self._picture, self._profile = picture, profile
+    def __init__(self, windows: Any, profile: Profile) -> None:
+        self.shape = windows.shape
+        self._windows, self._profile = windows, profile
 
     def __getitem__(self, place: Any) -> np.ndarray:
-        window = Image.fromarray(np.asarray(self._picture[place]))
+        window = Image.fromarray(np.asarray(self._windows[place]))
         return np.asarray(self._profile.to_srgb(window))
 
 
 def write_map(
-    path: str | os.PathLike, size: tuple[int, int], rows: Callable[[int, int], np.ndarray]
+    path: str | os.PathLike[str], size: tuple[int, int], rows: Callable[[int, int], np.ndarray]
 ) -> None:
     """Writes a map to a tiled TIFF file of float32, without holding all of it.
 
     Args:
         path: of the file.
         size: (height, width) of the map.
-        rows: function of the first and the last row (that one excluded) to these rows.
+        rows: called with two row numbers, returns the rows from the first to before the second.
 
     Raises:
         ImportError: `tifffile` is missing.
@@ -120,9 +120,11 @@ def write_map(
         )
 
 
-def _plain_page(tifffile: Any, stack: contextlib.ExitStack, path: str | os.PathLike) -> Any:
-    """The first page of a TIFF file, which `stack` closes, if the arrays that tifffile gives are
-    what `lpips_tf.images.load` gives; otherwise None.
+def _plain_page(tifffile: Any, stack: contextlib.ExitStack, path: str | os.PathLike[str]) -> Any:
+    """The first page of a TIFF file, or None if it needs `lpips_tf.images.load`.
+
+    The page is returned if tifffile's arrays equal the image that `load` gives. `stack` closes the
+    file.
     """
     try:
         page = stack.enter_context(tifffile.TiffFile(path)).pages[0]
@@ -143,7 +145,7 @@ def _plain_page(tifffile: Any, stack: contextlib.ExitStack, path: str | os.PathL
 def _tifffile() -> Any:
     try:
         import tifffile
-        import zarr  # noqa: F401, which tifffile reads windows by
+        import zarr  # noqa: F401, tifffile reads windows with it
     except ModuleNotFoundError as error:
         raise ImportError(
             f'TIFF files need {error.name}, which is not installed: pip install "lpips-tf[tiles]"'

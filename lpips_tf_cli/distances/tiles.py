@@ -1,4 +1,4 @@
-"""Distances of pictures that are larger than memory, under a progress bar: `pair --tile`."""
+"""Distances of images that are larger than memory, under a progress bar, for `pair --tile`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances import tiff
 
 
-def distances(
+def tiled_distances(
     metric: lpips_tf.LPIPS,
     reference: Path,
     images: Sequence[Path],
@@ -19,7 +19,7 @@ def distances(
     output: Path | None,
     srgb: bool,
 ) -> list[float]:
-    """The distance of each picture from the reference; `output` gets the map of the last one."""
+    """The distance of each image from the reference; the map of the last goes to `output`."""
     found = []
     with tiff.opened(reference, srgb) as in0:
         for path in images:
@@ -34,7 +34,9 @@ def distances(
     return found
 
 
-def _check_size(reference: Path, shape0: tuple, path: Path, shape1: tuple) -> None:
+def _check_size(
+    reference: Path, shape0: tuple[int, ...], path: Path, shape1: tuple[int, ...]
+) -> None:
     if shape0 != shape1:
         raise ValueError(
             f"Expected images of one size. Received: {reference} of {shape0[1]}x{shape0[0]} pixels "

@@ -1,4 +1,4 @@
-"""Manifests: lists of pairs of pictures, as CSV or Parquet, on any file system that Beam knows."""
+"""Reads manifests: lists of image pairs, CSV or Parquet, on any file system that Beam knows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import apache_beam as beam
 import pyarrow
 import pyarrow.parquet
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import PCollection
 
 NEEDED = ("reference", "image")
 ADDED = ("distance", "error", "layers")
 
 
 def schema(path: str) -> pyarrow.Schema:
-    """The columns of a manifest, those of a CSV file being text.
+    """The columns of a manifest; those of a CSV file are text.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is damaged or has no rows, or columns are missing or have names that the
-            result will give to others.
+        OSError: the manifest cannot be read.
+        ValueError: it is damaged, has no rows, lacks a column, or has a column with the name of a
+            result.
     """
     try:
         found, rows = _parquet_schema(path) if path.endswith(".parquet") else _csv_schema(path)
@@ -44,12 +45,14 @@ def schema(path: str) -> pyarrow.Schema:
     return found
 
 
-def read(pipeline: beam.Pipeline, path: str) -> beam.PCollection:
-    """The rows as dicts."""
+def read_manifest(pipeline: beam.Pipeline, path: str) -> PCollection[dict[str, Any]]:
+    """The rows of a manifest as dicts."""
     if path.endswith(".parquet"):
-        return pipeline | "Manifest" >> beam.io.ReadFromParquet(path)
-    rows = pipeline | "Manifest" >> beam.Create([path]) | "Rows" >> beam.FlatMap(_csv_rows)
-    return rows | "Spread" >> beam.Reshuffle()  # over the workers
+        rows: PCollection[dict[str, Any]] = pipeline | "Manifest" >> beam.io.ReadFromParquet(path)
+        return rows
+    lines = pipeline | "Manifest" >> beam.Create([path]) | "Rows" >> beam.FlatMap(_csv_rows)
+    rows = lines | "Spread" >> beam.Reshuffle()  # over the workers
+    return rows
 
 
 def _parquet_schema(path: str) -> tuple[pyarrow.Schema, int]:
@@ -80,12 +83,12 @@ def _csv_rows(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _csv_lines(path: str) -> Iterator[tuple[int, list[str], list[str]]]:
-    """For each row the number of its last line, the columns' names, and its fields."""
+    """The number of its last line, the columns' names and the fields of each row."""
     with _text(path) as file:
         reader = csv.reader(file, strict=True)
         names = next(reader, [])
         for row in reader:
-            if row:  # no empty line
+            if row:  # empty lines have no fields
                 yield reader.line_num, names, row
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,16 +25,18 @@ from lpips_tf_cli.console.imports import quietly
 from lpips_tf_cli.pipelines import manifests
 
 LOCAL = ("DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner", None)
-ATTEMPTS = 3  # where a worker process ends, which runners for clusters mend themselves
+ATTEMPTS = 3  # after a worker process ended; runners for clusters start another themselves
 ENDED = ("Channel closed prematurely", "Worker subprocess exited")
 
 
 class Counts(NamedTuple):
+    """The numbers of distances and of errors."""
+
     pairs: int
     errors: int
 
 
-def score(
+def score_manifest(
     manifest: str,
     output: str,
     options: Mapping[str, Any],
@@ -43,12 +45,11 @@ def score(
     srgb: bool,
     beam_arguments: Sequence[str],
 ) -> Counts:
-    """Writes the rows of a manifest with their distances to one Parquet file.
-
-    The file appears whole or not at all.
+    """Writes the rows of a manifest with their distances to one Parquet file, whole or not at all.
 
     Raises:
-        OSError, ValueError: the manifest or the output, as `manifests.schema` says.
+        OSError: the manifest cannot be read, or the output not be written.
+        ValueError: the manifest is unfit, as `manifests.schema` says.
         RuntimeError: the pipeline failed.
     """
     logging.getLogger().setLevel(logging.ERROR)
@@ -59,7 +60,7 @@ def score(
     def run(prefix: str) -> Counts:
         pipeline = beam.Pipeline(options=pipeline_options)
         (
-            manifests.read(pipeline, manifest)
+            manifests.read_manifest(pipeline, manifest)
             | "Score" >> transform
             | "Write"
             >> beam.io.WriteToParquet(
@@ -74,7 +75,7 @@ def score(
         result.wait_until_finish()
         return _counts(result)
 
-    if "://" in output:  # Beam moves what it wrote there when all is done
+    if "://" in output:  # Beam moves its files there when all is done
         return run(output.removesuffix(".parquet"))
     with (
         written_whole(output) as temporary,
@@ -88,7 +89,7 @@ def score(
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Beam leaves some folders behind."""
+    """Keeps temporary files in a folder, as Beam leaves some behind."""
     before, tempfile.tempdir = tempfile.tempdir, folder
     try:
         yield
@@ -96,15 +97,15 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
         tempfile.tempdir = before
 
 
-def _tried(run: Any, prefix: str, options: PipelineOptions) -> Counts:
-    """Runs a pipeline; on this machine again, if a worker process was killed."""
+def _tried(run: Callable[[str], Counts], prefix: str, options: PipelineOptions) -> Counts:
+    """Runs a pipeline, on this machine up to `ATTEMPTS` times if worker processes are killed."""
     attempts = ATTEMPTS if options.view_as(StandardOptions).runner in LOCAL else 1
     for attempt in range(1, attempts + 1):
         try:
             with quietly():  # worker processes load TensorFlow
                 return run(prefix)
         except RuntimeError as error:
-            if "KeyboardInterrupt" in str(error):  # which Beam makes its own error of
+            if "KeyboardInterrupt" in str(error):  # Beam wraps it in an error of its own
                 raise KeyboardInterrupt from error
             if "SystemExit: 143" in str(error):
                 raise SystemExit(128 + signal.SIGTERM) from error
@@ -115,7 +116,7 @@ def _tried(run: Any, prefix: str, options: PipelineOptions) -> Counts:
 
 
 def _checked_options(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options; refuses what none of its runners knows, which it would ignore."""
+    """Beam's options. Refuses those that no runner knows, as Beam would ignore them."""
     parser: Any = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
     for kind in PipelineOptions.__subclasses__():
         kind._add_argparse_args(parser)
@@ -127,7 +128,7 @@ def _checked_options(arguments: Sequence[str]) -> PipelineOptions:
         raise typer.BadParameter(f"Expected options of Beam. Received: {' '.join(unknown)}")
     options = PipelineOptions(list(arguments))
     workers = options.view_as(DirectOptions).direct_num_workers
-    if workers > 1:  # or each would take all cores
+    if workers > 1:  # each would take all cores otherwise
         share = max((os.cpu_count() or 1) // workers, 1)
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(share))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")

@@ -1,1 +1,1 @@
-"""Pages and sheets of images."""
+"""Draws distances: HTML pages, heat maps, contact sheets."""

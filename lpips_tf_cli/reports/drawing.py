@@ -1,6 +1,4 @@
-"""Draws the images and maps of a report's rows in the background, each within its share of the
-page.
-"""
+"""Draws the images and maps of a report's rows in the background, within a size for the page."""
 
 from __future__ import annotations
 
@@ -30,10 +28,11 @@ class Drawn(NamedTuple):
 
     name: str
     values: Sequence[Value]
-    images: list[Future[pages.Picture]]
-    maps: list[Future[pages.Picture]]
+    images: list[Future[pages.EncodedImage]]
+    maps: list[Future[pages.EncodedImage]]
 
     def row(self) -> Row:
+        """The row with its encoded images, once they are ready."""
         images, maps = ([future.result() for future in part] for part in self[2:])
         return Row(self.name, self.values, images, maps)
 
@@ -42,16 +41,16 @@ class Drawing:
     """Encodes images for a page, as a context.
 
     Args:
-        rows: of the page, at most.
-        images: of each row, with the maps; all of a page share `BYTES`.
+        rows: the most rows that the page has.
+        images: the number of images and maps of each row; all of a page share `BYTES`.
     """
 
-    def __init__(self, rows: int, images: int):
+    def __init__(self, rows: int, images: int) -> None:
         rows = min(rows, MOST_DRAWN)
         self._side = next(side for most, side in SIDES if rows <= most)
         self._most_bytes = min(BYTES // max(rows * images, 1), 60_000)
         self._pool = ThreadPoolExecutor(os.cpu_count())
-        self._waiting: collections.deque[Future[pages.Picture]] = collections.deque()
+        self._waiting: collections.deque[Future[pages.EncodedImage]] = collections.deque()
 
     def __enter__(self) -> Drawing:
         return self
@@ -59,8 +58,10 @@ class Drawing:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def draw(self, name: str, values: Sequence[Value], images: Captioned, maps: Captioned) -> Drawn:
-        """A row.
+    def draw_row(
+        self, name: str, values: Sequence[Value], images: Captioned, maps: Captioned
+    ) -> Drawn:
+        """A row whose images are encoded in the background.
 
         Args:
             name: of the row.
@@ -76,9 +77,9 @@ class Drawing:
             hidden.append(self._encode(f"{caption}: brightest is {largest:.2f}", over))
         return Drawn(name, values, shown, hidden)
 
-    def _encode(self, caption: str, image: Image.Image) -> Future[pages.Picture]:
+    def _encode(self, caption: str, image: Image.Image) -> Future[pages.EncodedImage]:
         if len(self._waiting) >= WAITING:
             self._waiting.popleft().result()
-        future = self._pool.submit(pages.picture, caption, image, self._side, self._most_bytes)
+        future = self._pool.submit(pages.encoded, caption, image, self._side, self._most_bytes)
         self._waiting.append(future)
         return future

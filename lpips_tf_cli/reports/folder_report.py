@@ -18,17 +18,17 @@ from lpips_tf_cli.reports import pages
 from lpips_tf_cli.reports.drawing import MOST_DRAWN, Drawing, Drawn
 from lpips_tf_cli.reports.pages import Row, Value
 
-MOST_ERRORS = 20  # that are told
+MOST_ERRORS = 20  # in the notes
 
 
-def described(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
-    """Which metric it was, in the words of `evaluate`'s options."""
+def metric_figures(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
+    """The metric, in the words of `evaluate`'s options."""
     model = "lpips" if metric.lpips else "baseline"
     return [("model", model), ("net", metric.net), ("version", metric.version)]
 
 
-def figures(distances: Sequence[float]) -> list[tuple[str, str]]:
-    """What distances sum up to."""
+def distance_figures(distances: Sequence[float]) -> list[tuple[str, str]]:
+    """Count, mean, median, 95th percentile and maximum of distances."""
     middle, high = np.percentile(distances, (50, 95))
     return [
         ("pairs", f"{len(distances):,}"),
@@ -45,15 +45,15 @@ def figures(distances: Sequence[float]) -> list[tuple[str, str]]:
 
 
 class MostDifferent:
-    """Draws the pairs that differ most, as they are compared.
+    """Draws the pairs that differ most, while they are compared.
 
     Args:
-        drawing: what draws them.
-        folders: of the reference and the other images.
+        drawing: draws them.
+        folders: of the references and of the other images.
         names: of the pairs.
     """
 
-    def __init__(self, drawing: Drawing, folders: tuple[Path, Path], names: Sequence[str]):
+    def __init__(self, drawing: Drawing, folders: tuple[Path, Path], names: Sequence[str]) -> None:
         self._drawing, self._folders, self._names = drawing, folders, names
         self._drawn: list[tuple[float, int, Drawn]] = []  # a heap, the least different first
 
@@ -64,12 +64,12 @@ class MostDifferent:
             return
         images = list(zip(map(str, self._folders), (reference, found.image), strict=True))
         maps = [(str(self._folders[1]), found.map)]
-        drawn = self._drawing.draw(self._names[index], _value(found.distance), images, maps)
+        drawn = self._drawing.draw_row(self._names[index], _value(found.distance), images, maps)
         push = heapq.heappushpop if full else heapq.heappush
         push(self._drawn, (found.distance, -index, drawn))
 
     def rows(self, compared: Sequence[int], distances: Sequence[float]) -> Iterator[Row]:
-        """All pairs, the most different first; `distances` are of the pairs `compared`."""
+        """All pairs, the most different first, given the `distances` of the pairs `compared`."""
         drawn = {-index: row for _, index, row in self._drawn}
         for distance, index in sorted(zip(distances, (-i for i in compared), strict=True))[::-1]:
             if -index in drawn:
@@ -78,7 +78,7 @@ class MostDifferent:
                 yield Row(self._names[-index], _value(distance))
 
 
-def write(
+def write_folder_report(
     path: Path,
     metric: lpips_tf.LPIPS,
     folders: tuple[Path, Path],
@@ -88,13 +88,13 @@ def write(
     """Compares the images of two folders and writes the page of `dirs`.
 
     Returns:
-        What `pair_distances` gives.
+        The distances, as `pair_distances` does.
     """
     with Drawing(len(names.common), images=3) as drawing:
         most_different = MostDifferent(drawing, folders, names.common)
         pairs = listing.pairs_of(names, folders)
         distances = pair_distances(metric, pairs, files, most_different.see)
-        pages.write(path, _page(metric, most_different, folders, names, distances, files))
+        pages.write_page(path, _page(metric, most_different, folders, names, distances, files))
     return distances
 
 
@@ -106,7 +106,7 @@ def _page(
     distances: Sequence[float],
     files: ImageFiles,
 ) -> pages.Page:
-    """The page of `dirs`: of the common names without errors, which the distances belong to."""
+    """The page of `dirs`, whose rows are the common names without errors."""
     notes = [
         f"Only in {folder}, and left out: {len(others):,}, such as {others[0]}."
         for folder, others in zip(folders, (names.only0, names.only1), strict=True)
@@ -120,11 +120,11 @@ def _page(
     return pages.Page(
         title=f"LPIPS of {folders[0]} and {folders[1]}",
         notes=notes,
-        figures=figures(distances) + described(metric),
+        figures=distance_figures(distances) + metric_figures(metric),
         distances=distances,
         heading="Pairs",
         columns=("distance",),
-        rows=most_different.rows(files.read(len(names.common)), distances),
+        rows=most_different.rows(files.readable(len(names.common)), distances),
         sorted_by="distance",
     )
 

@@ -1,4 +1,4 @@
-"""The heat map of `pair`, written to a file."""
+"""Writes the heat map of `pair` to a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lpips_tf_cli.distances.image_files import ImageFiles
 from lpips_tf_cli.distances.pairs import pair_distances
 
 
-def write(
+def write_heatmap(
     path: Path,
     metric: lpips_tf.LPIPS,
     pairs: Sequence[tuple[Path, Path]],
@@ -24,8 +24,10 @@ def write(
 ) -> list[float]:
     """Compares images with one reference and draws where they differ.
 
+    The format is that of the path's suffix.
+
     Returns:
-        What `pair_distances` gives.
+        The distances, as `pair_distances` does.
 
     Raises:
         ValueError: more images than a figure can have.
@@ -36,14 +38,8 @@ def write(
         seen[index] = reference, found
 
     distances = pair_distances(metric, pairs, files, see)
-    save(path, seen[0][0], [seen[i][1] for i in sorted(seen)], layers)
-    return distances
-
-
-def save(
-    path: Path, reference: np.ndarray, compared: Sequence[plots.Comparison], layers: bool
-) -> None:
-    """Draws comparisons to a file, in the format that its suffix names."""
-    with quietly(), warnings.catch_warnings():  # fonts that lack a file name's characters
+    compared = [seen[i][1] for i in sorted(seen)]
+    with quietly(), warnings.catch_warnings():  # fonts may lack a file name's characters
         warnings.simplefilter("ignore")
-        plots.figure(reference, compared, layers).savefig(path)
+        plots.figure(seen[0][0], compared, layers).savefig(path)
+    return distances

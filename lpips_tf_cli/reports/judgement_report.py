@@ -1,8 +1,8 @@
-"""The page of `evaluate`: scores, and the examples on which a metric and people disagree most."""
+"""The report of `evaluate`: scores, and the examples on which metric and people disagree most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import lpips_tf
 from lpips_tf.evaluation import Columns
-from lpips_tf_cli.bapps.results import Result
-from lpips_tf_cli.bapps.sources import Source, explaining
+from lpips_tf_cli.bapps.results import Metric, Result
+from lpips_tf_cli.bapps.sources import Source, translated_read_errors
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reports import pages
 from lpips_tf_cli.reports.drawing import Captioned, Drawing, Drawn
@@ -25,27 +25,28 @@ CAPTIONS = {"ref": "reference", "p0": "p0", "p1": "p1"}
 
 
 class _Ranked(NamedTuple):
-    """An example that is shown, and what it is sorted by."""
+    """An example on the page, and the keys that it is sorted by."""
 
     disagreement: float
-    sureness: float  # of the metric: first of those with the same disagreement
+    sureness: float  # of the metric; the surest first where disagreement is equal
     drawn: Drawn
 
 
-def write(
+def write_judgement_report(
     path: Path,
-    metric: Callable,
+    metric: Metric,
     described: list[tuple[str, str]],
     scored: Sequence[tuple[Source, Result, Columns]],
     scores: Sequence[Sequence[str]],
 ) -> None:
-    """Writes the page of `evaluate`. Which examples it shows is known only after all have been
-    compared, so these are read once more.
+    """Writes the page of `evaluate`.
+
+    Its examples are read once more, as they are known only after all have been compared.
 
     Args:
         metric: an `LPIPS`, whose maps are shown, or a baseline, which has none.
-        described: which metric it is.
-        scored: the data sets, of one mode, and what `results.score` gave for each.
+        described: the metric, in terms and values.
+        scored: the data sets, of one mode, with the values of `results.score_on` for each.
         scores: the table of results that the command prints, its header first.
     """
     each = MOST // len(scored) or 1
@@ -60,7 +61,7 @@ def write(
                     ranked.append(found)
                     progress(len(ranked), count)
         ranked.sort(key=lambda found: found[:2], reverse=True)
-        pages.write(path, _page(ranked, each, described, scored, scores))
+        pages.write_page(path, _page(ranked, each, described, scored, scores))
 
 
 def _page(
@@ -89,15 +90,17 @@ def _page(
 
 
 def disagreement(columns: Columns) -> np.ndarray:
-    """From 0 to 1 how much a metric and people disagree on each example.
+    """The disagreement of a metric and people on each example, from 0 to 1.
 
-    2AFC: the share of people who found the other image nearer. JND: how far the rank of the
-    distance, from 0 for the smallest to 1, lies from the share of people who saw a difference.
+    2AFC: the share of people who found the other image nearer. JND: the difference between the rank
+    of the distance, from 0 for the smallest to 1, and the share of people who saw a difference.
     """
     if "judge" in columns:
-        return np.abs(columns["judge"] - (1 + np.sign(columns["d0"] - columns["d1"])) / 2)
-    ranks = np.argsort(np.argsort(columns["distance"])) / max(len(columns["distance"]) - 1, 1)
-    return np.abs(ranks - (1 - columns["same"]))
+        shares = columns["judge"] - (1 + np.sign(columns["d0"] - columns["d1"])) / 2
+    else:
+        ranks = np.argsort(np.argsort(columns["distance"])) / max(len(columns["distance"]) - 1, 1)
+        shares = ranks - (1 - columns["same"])
+    return np.asarray(np.abs(shares))
 
 
 def _distances(columns: Columns) -> list[str]:
@@ -109,12 +112,12 @@ def _sureness(columns: Columns) -> np.ndarray:
 
 
 def _worst(columns: Columns, count: int) -> np.ndarray:
-    """The indices of the examples of most disagreement, ascending."""
+    """The indices of the examples with the most disagreement, ascending."""
     return np.sort(np.lexsort((_sureness(columns), disagreement(columns)))[::-1][:count])
 
 
 def _ranked(
-    drawing: Drawing, metric: Callable, source: Source, columns: Columns, indices: np.ndarray
+    drawing: Drawing, metric: Metric, source: Source, columns: Columns, indices: np.ndarray
 ) -> Iterator[_Ranked]:
     """The examples of ascending indices, drawn."""
     wrong, sure = disagreement(columns), _sureness(columns)
@@ -124,18 +127,18 @@ def _ranked(
             *(Value(float(x), f"{x:.4f}") for x in (columns[n][i] for n in _distances(columns))),
             *(Value(float(x), f"{x:.0%}") for x in (answers[i], wrong[i])),
         ]
-        drawn = drawing.draw(f"{source.name}/{columns['id'][i]}", values, images, maps)
+        drawn = drawing.draw_row(f"{source.name}/{columns['id'][i]}", values, images, maps)
         yield _Ranked(float(wrong[i]), float(sure[i]), drawn)
 
 
 def _compared(
-    metric: Callable, source: Source, indices: np.ndarray
+    metric: Metric, source: Source, indices: np.ndarray
 ) -> Iterator[tuple[Captioned, Captioned]]:
-    """The images of examples with captions, and where all but the first differ from that."""
+    """The captioned images of examples, and the maps of all but the first image."""
     wanted = tf.constant(indices, tf.int64)
     chosen = source.stored.enumerate().filter(lambda i, _: tf.reduce_any(i == wanted))
-    examples = source.read(chosen.map(lambda _, example: example))
-    with explaining(source):
+    examples = source.read_examples(chosen.map(lambda _, example: example))
+    with translated_read_errors(source):
         for batch in examples.batch(AT_ONCE):
             images = {CAPTIONS[name]: batch[name] for name in CAPTIONS if name in batch}
             (_, reference), *others = images.items()

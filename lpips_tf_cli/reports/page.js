@@ -13,7 +13,7 @@ function key(row, column) {
 function sort(header) {
   const column = header.cellIndex;
   const before = header.getAttribute("aria-sort");
-  // Numbers begin with the largest, names with the first.
+  // At first numbers are sorted from the largest, names from A.
   const descending = before ? before === "ascending" : column > 0;
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", descending ? "descending" : "ascending");

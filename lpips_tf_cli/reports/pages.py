@@ -1,4 +1,4 @@
-"""Reports as one HTML file: distances, what they sum up to, and the pictures they are of."""
+"""Writes a report as one HTML file: distances, their summary, and their images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -20,12 +21,12 @@ from lpips_tf_cli.console.text import printable
 
 BARS = 30  # of the histogram
 QUALITIES = (80, 60, 40, 20, 0)  # of WebP files
-SMALL = 80  # pixels; pictures up to that are shown twice as large
+SMALL = 80  # pixels; images up to this side are shown twice as large
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture within the page."""
+class EncodedImage:
+    """An image within the page."""
 
     caption: str
     width: int  # on the page, in its pixels
@@ -43,17 +44,17 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What was compared."""
+    """A row of the page: one comparison."""
 
     name: str
     values: Sequence[Value]  # one for each column of the page
-    pictures: Sequence[Picture] = ()
-    maps: Sequence[Picture] = ()  # shown on demand
+    images: Sequence[EncodedImage] = ()
+    maps: Sequence[EncodedImage] = ()  # shown on demand
 
 
 @dataclasses.dataclass(frozen=True)
-class Bar:
-    """Of a histogram."""
+class HistogramBar:
+    """A bar of a histogram."""
 
     low: float
     high: float
@@ -63,7 +64,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What a report tells. All text is shown as it is, whatever it holds."""
+    """The content of a report. All text is escaped, and shown as it is."""
 
     title: str
     notes: Sequence[str]
@@ -77,18 +78,19 @@ class Page:
     scores: Sequence[Sequence[str]] = ()  # a table, its header first
 
     @property
-    def histogram(self) -> list[Bar]:
+    def histogram(self) -> list[HistogramBar]:
+        """The bars of the distances' histogram."""
         largest = max(self.distances) or 1.0
         step = 10 ** math.floor(math.log10(largest)) / 2
         counts, edges = np.histogram(self.distances, BARS, (0, math.ceil(largest / step) * step))
         return [
-            Bar(float(edges[i]), float(edges[i + 1]), int(n), float(n / counts.max()))
+            HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / counts.max()))
             for i, n in enumerate(counts)
         ]
 
 
-def write(path: Path, page: Page) -> None:
-    """Writes a page that needs no other file nor address, and runs no script but its own."""
+def write_page(path: Path, page: Page) -> None:
+    """Writes a page that needs no other file or address, and runs no script but its own."""
     texts = {p.name: p.read_text("utf-8") for p in resources.files(__package__).iterdir()
              if p.name.endswith((".html", ".css", ".js"))}  # fmt: skip
     environment = jinja2.Environment(
@@ -104,21 +106,21 @@ def write(path: Path, page: Page) -> None:
         stream.dump(file, "utf-8")
 
 
-def _as_text(value):
-    """File names may hold control characters, and bytes that are no text."""
+def _as_text(value: Any) -> Any:
+    """The value as text: file names may hold control characters, and bytes that are not text."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return os.fsencode(printable(value)).decode("utf-8", "replace")
 
 
 def _hash(text: str) -> str:
-    """Of a script or style, as a content security policy names it."""
+    """The hash of a script or style, as a content security policy names it."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def picture(caption: str, image: Image.Image, side: int, most_bytes: int) -> Picture:
-    """A picture of at most `side` pixels, and about `most_bytes` in the page."""
+def encoded(caption: str, image: Image.Image, side: int, most_bytes: int) -> EncodedImage:
+    """The image at `side` pixels or less, taking about `most_bytes` or less of the page."""
     image = image.convert("RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3)
     for quality in QUALITIES:
@@ -128,4 +130,4 @@ def picture(caption: str, image: Image.Image, side: int, most_bytes: int) -> Pic
             break
     scale = 2 if max(image.size) <= SMALL else 1
     address = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Picture(caption, scale * image.width, scale * image.height, address)
+    return EncodedImage(caption, scale * image.width, scale * image.height, address)

@@ -1,4 +1,4 @@
-"""Cached differences of data sets, computed once."""
+"""Caches the feature differences of data sets, so that they are computed once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from lpips_tf import LPIPS, feature_cache
-from lpips_tf_cli.bapps.sources import Source, explaining
+from lpips_tf_cli.bapps.sources import Source, translated_read_errors
 from lpips_tf_cli.console.progress import progress_bar
 
-ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
+ABANDONED = 3600  # seconds without a write after which a temporary file is abandoned
 
 
-def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
-    """The records of a data set in a folder of caches; computed at first.
+def cached_records(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
+    """The records of a data set from a folder of caches, computed if they are missing.
 
     Raises:
         ValueError: an image cannot be read.
@@ -25,10 +25,10 @@ def cached(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
     path = folder / f"{feature_cache.key(metric, source.fingerprint())}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.npy"):  # by processes that were killed
+        for left in folder.glob(".*.npy"):  # of processes that were killed
             if time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink(missing_ok=True)
-        with progress_bar(f"caching {source.name}") as progress, explaining(source):
+        with progress_bar(f"caching {source.name}") as progress, translated_read_errors(source):
             feature_cache.write(path, metric, source.examples, progress=progress)
     records = feature_cache.read(path, metric)
     if len(records) != count:

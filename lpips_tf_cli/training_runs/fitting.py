@@ -1,4 +1,4 @@
-"""Training a metric in a folder of its own, from the data sets to the weight files."""
+"""Trains a metric in a run folder, from the data sets to the weight files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,17 @@ from lpips_tf import weights
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.weights import downloads
 from lpips_tf_cli.bapps import devices
-from lpips_tf_cli.bapps.sources import Source, explaining, open_source, reason
+from lpips_tf_cli.bapps.sources import Source, open_source, reason, translated_read_errors
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
-from lpips_tf_cli.training_runs import cached_features, epochs
-from lpips_tf_cli.training_runs.epoch_callbacks import Record, Report, Seeds, Summaries
+from lpips_tf_cli.training_runs import input_pipeline
+from lpips_tf_cli.training_runs.cached_features import cached_records
+from lpips_tf_cli.training_runs.epoch_callbacks import (
+    EpochProgress,
+    EpochSaver,
+    Seeds,
+    TensorBoardSummaries,
+)
 from lpips_tf_cli.training_runs.learning_curves import save_curves
 from lpips_tf_cli.training_runs.run_folder import Run, load_checkpoint
 
@@ -34,7 +40,7 @@ SHOWN = 8  # triplets in TensorBoard
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What decides the outcome of a training, beside the data."""
+    """The options that, with the data, determine the outcome of a training."""
 
     datasets: list[str]
     validation: list[str]
@@ -51,11 +57,12 @@ class Options:
 
     @property
     def all_epochs(self) -> int:
+        """The number of epochs, those of the decay included."""
         return self.epochs + self.decay_epochs
 
 
 class Places(NamedTuple):
-    """Where a training reads and writes."""
+    """The folders that a training reads and writes."""
 
     output: Path
     bapps_dir: Path | None
@@ -63,32 +70,35 @@ class Places(NamedTuple):
     cache_dir: Path | None
 
 
-def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, str]]:
-    """Trains, or goes on.
+def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[Path, str]]:
+    """Trains a metric, or resumes its training.
 
     Returns:
-        The weight files and what they are; none on hosts other than the first.
+        The weight files and their descriptions; none on hosts other than the first.
 
     Raises:
-        ValueError: data that is missing or cannot be read, or a folder with another run.
-        OSError: something cannot be written; what the last whole epoch reached is kept.
+        ValueError: data is missing or cannot be read, or the folder has another run.
+        OSError: a file cannot be written. The last whole epoch is kept.
     """
     strategy = devices.strategy(hosts=True)
     chief = devices.is_chief(strategy)
     keras.utils.set_random_seed(options.seed)
-    tf.random.set_seed(1)  # beside 0, `tf.data` takes no seed that is a tensor
+    tf.random.set_seed(1)  # with 0, `tf.data` takes no seed that is a tensor
     sources, validation = (
         [open_source("2afc", name, places.bapps_dir, places.data_dir) for name in names]
         for names in (options.datasets, options.validation)
     )
     config = _config(options, [*sources, *validation])
-    with devices.explaining_hosts(strategy), explaining(*sources, *validation):
+    with (
+        devices.translated_host_errors(strategy),
+        translated_read_errors(*sources, *validation),
+    ):
         run = Run(places.output, config, resume) if chief else None
         devices.check_same(strategy, json.dumps([config["options"], config["data"]]))
         with strategy.scope():
             model = load_checkpoint(places.output) if resume else None
             model = model or _build(options)
-        shuffling = epochs.Shuffling(
+        shuffling = input_pipeline.Shuffling(
             options.batch_size, options.seed, strategy.num_replicas_in_sync
         )
         count = sum(int(source.stored.cardinality()) for source in sources)
@@ -104,7 +114,7 @@ def train(options: Options, places: Places, resume: bool) -> list[tuple[Path, st
 
 @contextlib.contextmanager
 def _naming_resume(output: Path, run: Run | None) -> Iterator[None]:
-    """Around a training: tells how an interrupted one goes on, and a full disk as an OSError."""
+    """Wraps a training: says how to resume an interrupted one, and makes a full disk an OSError."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
@@ -128,7 +138,7 @@ def _build(options: Options) -> ranking.RankingModel:
     kind = ranking.CachedRankingModel if options.cache_features else ranking.RankingModel
     model = kind(metric, options.mode)
     model.compile(ranking.optimizer(options.learning_rate))
-    model.optimizer.build(model.trainable_variables)  # else the first step would be traced twice
+    model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
     return model
 
 
@@ -138,16 +148,16 @@ def _data(
     places: Places,
     sources: list[Source],
     validation: list[Source],
-    shuffling: epochs.Shuffling,
-) -> epochs.Data:
+    shuffling: input_pipeline.Shuffling,
+) -> input_pipeline.Data:
     if not options.cache_features:
-        return epochs.of_images(sources, validation, shuffling)
+        return input_pipeline.of_images(sources, validation, shuffling)
     folder = places.cache_dir or downloads.home() / "features"
     records, validated = (
-        [cached_features.cached(metric, source, folder) for source in part]
+        [cached_records(metric, source, folder) for source in part]
         for part in (sources, validation)
     )
-    return epochs.of_differences(records, validated, shuffling)
+    return input_pipeline.of_differences(records, validated, shuffling)
 
 
 def _finished_epochs(model: ranking.RankingModel, steps: int) -> int:
@@ -159,7 +169,7 @@ def _finished_epochs(model: ranking.RankingModel, steps: int) -> int:
 def _fit(
     model: ranking.RankingModel,
     options: Options,
-    data: epochs.Data,
+    data: input_pipeline.Data,
     done: int,
     run: Run | None,
     shown: list[Source],
@@ -176,12 +186,12 @@ def _fit(
         if run is not None:
             bar = stack.enter_context(progress_bar("training"))
             logs = keras.callbacks.TensorBoard(str(run.logs), write_graph=False)
-            pictures = Summaries(run.logs / "heads", *_first(shown, SHOWN))
+            summaries = TensorBoardSummaries(run.logs / "heads", *_first(shown, SHOWN))
             callbacks += [
                 logs,
-                pictures,
-                Record(run),
-                Report(bar, data.steps, options.all_epochs, run),
+                summaries,
+                EpochSaver(run),
+                EpochProgress(bar, data.steps, options.all_epochs, run),
             ]
         model.fit(
             data.epochs.between(done, options.all_epochs),
@@ -196,12 +206,12 @@ def _fit(
 
 
 def _first(sources: list[Source], count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """The first triplets of each data set, `count` or a few more together, and what people said."""
+    """The first triplets of each data set, `count` or a few more in all, and people's answers."""
     each = -(-count // len(sources))
     examples = [
         example
         for source in sources
-        for example in source.read(source.stored.take(each)).as_numpy_iterator()
+        for example in source.read_examples(source.stored.take(each)).as_numpy_iterator()
     ]
     images = [np.stack([example[name] for example in examples]) for name in ("ref", "p0", "p1")]
     return images, np.array([example["judge"] for example in examples])

@@ -1,16 +1,17 @@
-"""The learning curves of a training."""
+"""Plots the learning curves of a training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lpips_tf_cli.console.imports import quietly
 
 
-def save_curves(path: Path, history: Sequence[dict]) -> None:
-    """Plots loss and agreement by epoch, of training and where there is one of validation."""
-    with quietly():  # at first use Matplotlib reports on its fonts
+def save_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Plots loss and agreement by epoch, for training and, if there is any, validation."""
+    with quietly():  # Matplotlib reports on its fonts at first use
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 

@@ -1,4 +1,4 @@
-"""The folder of a training: what it was asked for, what it reached, and where it goes on.
+"""The folder of a training: its options, its results, and the checkpoint that it resumes from.
 
 config.json               options, data sets, versions
 history.jsonl             a line for each epoch
@@ -7,8 +7,8 @@ checkpoints/best.keras    after the epoch with the highest agreement
 tensorboard/              logs
 learning_curve.png, heads.h5, backbone.h5    at the end
 
-Each file is written whole or not at all, and `last.keras` after the others of its epoch: it says
-how far the training is.
+Each file is written whole or not at all. `last.keras` is written after the other files of its
+epoch: it says how far the training is.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Run:
     """A training's folder.
 
     Args:
-        folder: `begin` makes it if there is none.
-        config: with "options" and "data", which a run that is resumed must have in common with its
-            beginning, and whatever else is worth knowing.
+        folder: `begin` makes it if it is missing.
+        config: "options" and "data", which must be the same when a run is resumed, and anything
+            else that is worth knowing.
         resume: go on with the run in the folder, if there is one.
 
     Raises:
-        ValueError: the folder holds something else, or another run.
+        ValueError: the folder has other files, or another run.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], resume: bool):
+    def __init__(self, folder: Path, config: dict[str, Any], resume: bool) -> None:
         self.folder, self._config = folder, config
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"Expected a folder for the run. Received a file: {folder}")
@@ -54,9 +54,9 @@ class Run:
                     f"Expected an empty folder. Received: {folder} with a run. --resume goes on "
                     "with it"
                 )
-            if self.last.exists():  # before that nothing is lost with other options
+            if self.last.exists():  # without a checkpoint, other options lose nothing
                 _check_same(folder / "config.json", config)
-            for path in folder.rglob(".*-*"):  # what `written_whole` left when it was killed
+            for path in folder.rglob(".*-*"):  # temporary files of killed processes
                 if re.fullmatch(TEMPORARY, path.name):
                     path.unlink()
         elif folder.exists() and any(
@@ -68,7 +68,7 @@ class Run:
         self.history = self._read_history()
 
     def begin(self, epoch: int) -> None:
-        """Makes the folder, or forgets epochs after the `epoch`-th, which were not finished.
+        """Makes the folder, or drops the unfinished epochs after the `epoch`-th.
 
         Raises:
             ValueError: the history lacks an epoch.
@@ -90,26 +90,29 @@ class Run:
 
     @property
     def last(self) -> Path:
+        """The checkpoint after the last whole epoch."""
         return self.folder / LAST
 
     @property
     def best(self) -> Path:
+        """The checkpoint after the epoch with the highest agreement."""
         return self.folder / "checkpoints" / "best.keras"
 
     @property
     def logs(self) -> Path:
+        """The folder for TensorBoard."""
         return self.folder / "tensorboard"
 
-    def save(self, model: keras.Model, record: dict[str, Any]) -> None:
-        """Keeps a finished epoch.
+    def save_epoch(self, model: keras.Model, record: dict[str, Any]) -> None:
+        """Saves a finished epoch; after an error the checkpoint of the epoch before is kept.
 
         Args:
+            model: after the epoch.
             record: its line in the history, with "two_afc" or "val_two_afc".
 
         Raises:
             ValueError: the loss or a weight is not finite.
-            OSError: something cannot be written. Either way the checkpoint of the epoch before is
-                kept.
+            OSError: a file cannot be written.
         """
         if not math.isfinite(record["loss"]):
             raise ValueError(
@@ -133,7 +136,7 @@ class Run:
                     shutil.copyfile(temporary, copy)
         self.history = history
 
-    def _read_history(self) -> list[dict]:
+    def _read_history(self) -> list[dict[str, Any]]:
         path = self.folder / "history.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         history = []
@@ -168,15 +171,15 @@ def load_checkpoint(folder: Path) -> RankingModel | None:
         raise OSError(f"Cannot read {path}, it is damaged")
     try:
         model = keras.saving.load_model(path)
-    except Exception as error:  # Keras' and zipfile's, by what is damaged
+    except Exception as error:  # of Keras or zipfile, whichever part is damaged
         raise OSError(f"Cannot read {path}: {error}") from error
     if not isinstance(model, RankingModel):
         raise OSError(f"Expected a RankingModel in {path}. Received: {type(model).__name__}")
     return model
 
 
-def _agreement(record: dict) -> float:
-    return record.get("val_two_afc", record["two_afc"])
+def _agreement(record: dict[str, Any]) -> float:
+    return float(record.get("val_two_afc", record["two_afc"]))
 
 
 def _check_same(path: Path, config: dict[str, Any]) -> None:

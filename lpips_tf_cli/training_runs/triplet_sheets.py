@@ -1,4 +1,4 @@
-"""A sheet of triplets with what the metric says of them."""
+"""Draws sheets of triplets with the metric's distances and people's answers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ COLUMNS = 2  # triplets side by side
 GAP = 6
 
 
-def sheet(triplets: Sequence[np.ndarray], distances: Sequence, judge: np.ndarray) -> np.ndarray:
-    """Triplets as one picture, p0 left of the reference and p1 right of it, with their distances
-    from it and how many people found p1 nearer. What the metric finds nearer is framed.
+def triplet_sheet(
+    triplets: Sequence[np.ndarray], distances: Sequence[np.ndarray], judge: np.ndarray
+) -> np.ndarray:
+    """Triplets as one image, p0 to the left of the reference and p1 to the right.
+
+    Each of both is captioned with its distance and the share of people who found it nearer. The one
+    that the metric finds nearer is framed.
 
     Args:
         triplets: ref, p0, p1 (N, H, W, 3) uint8.
@@ -28,8 +32,8 @@ def sheet(triplets: Sequence[np.ndarray], distances: Sequence, judge: np.ndarray
     count, height, width = triplets[0].shape[:3]
     cell = (3 * (SCALE * width + GAP) + 2 * GAP, SCALE * height + 2 * LINE + 2 * GAP)
     size = (COLUMNS * cell[0], -(-count // COLUMNS) * cell[1])
-    picture = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(picture)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(LINE - 4)
     for i in range(count):
         left, top = (i % COLUMNS) * cell[0] + GAP, (i // COLUMNS) * cell[1] + GAP
@@ -42,7 +46,7 @@ def sheet(triplets: Sequence[np.ndarray], distances: Sequence, judge: np.ndarray
         for column, (part, distance, chosen, nearer) in enumerate(captions):
             x = left + column * (SCALE * width + GAP)
             image = Image.fromarray(triplets[part][i])
-            picture.paste(
+            sheet.paste(
                 image.resize((SCALE * width, SCALE * height), Image.Resampling.NEAREST), (x, top)
             )
             if nearer:
@@ -55,4 +59,4 @@ def sheet(triplets: Sequence[np.ndarray], distances: Sequence, judge: np.ndarray
             for row, text in enumerate(lines):
                 y = top + SCALE * height + 2 + row * LINE
                 draw.text((x, y), text, fill="black", font=font)
-    return np.asarray(picture)
+    return np.asarray(sheet)

@@ -1,1 +1,1 @@
-"""What the benchmarks and studies measure with: both sides, synthetic data, times, tables."""
+"""Shared parts of the scripts: both implementations, synthetic data, timing, tables."""

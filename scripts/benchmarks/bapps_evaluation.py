@@ -1,9 +1,10 @@
-"""Evaluation on BAPPS: this project's pipeline from prepared files, and the official steps."""
+"""Evaluates a metric on synthetic data, by this project's pipeline and by the official steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -21,7 +22,7 @@ SPLIT = "val_cnn"
 
 
 def write_examples(root: Path, count: int) -> None:
-    """Writes triplets as the authors' archives have them, and what TFDS prepares of them."""
+    """Writes triplets in the layout of the authors' archives, and prepares them with TFDS."""
     for split in (s for s in tfds_bapps.splits("2afc") if s.startswith("val")):
         write_photographs(root, "2afc", split, count if split == SPLIT else 1)
     builder = tfds.builder("bapps/2afc", data_dir=root)
@@ -29,8 +30,11 @@ def write_examples(root: Path, count: int) -> None:
 
 
 def calls(root: Path, net: str) -> dict[str, Callable]:
-    """Evaluations of all triplets, by the official steps ("nchw", "nhwc") and by this project
-    ("ours"), and reading alone ("their input", "our input").
+    """Functions that evaluate all triplets, or only read them.
+
+    Returns:
+        "nchw" and "nhwc", which evaluate by the official steps, "ours", which does by this project,
+        and "their input" and "our input", which only read.
     """
     metric = our_metric(net)
     nchw, nhwc = (_official_metric(net, channels_last) for channels_last in (False, True))
@@ -51,19 +55,19 @@ def _prepared(root: Path) -> tf.data.Dataset:
     return tfds.builder("bapps/2afc", data_dir=root).as_dataset(split=SPLIT, read_config=config)
 
 
-def _loader(root: Path):
+def _loader(root: Path) -> torch.utils.data.DataLoader:
     folder = root / "2afc" / SPLIT.replace("_", "/")
     return official.bapps_loader(folder, ("ref", "p0", "p1"), "judge", BATCH, WORKERS)
 
 
-def _official_metric(net: str, channels_last: bool):
+def _official_metric(net: str, channels_last: bool) -> tuple[Any, torch.memory_format]:
     layout = torch.channels_last if channels_last else torch.contiguous_format
     metric = official.random_metric(net).requires_grad_(False).eval()
     return metric.to(DEVICE, memory_format=layout), layout
 
 
-def _official_evaluation(root: Path, metric, layout) -> list[float]:
-    """`score_2afc_dataset` in the official trainer.py: two calls a batch, four passes."""
+def _official_evaluation(root: Path, metric: Any, layout: torch.memory_format) -> list[float]:
+    """Distances by the official `score_2afc_dataset`: two calls, four passes for each batch."""
     distances: list[float] = []
     for data in _loader(root):
         ref, p0, p1 = (

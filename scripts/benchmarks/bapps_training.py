@@ -1,6 +1,4 @@
-"""Training of heads: this project's command, with and without cached features, and the official
-steps.
-"""
+"""Trains heads by this project's command, with and without caches, and by the official steps."""
 
 from __future__ import annotations
 
@@ -22,8 +20,10 @@ DATASET = "train/cnn"
 
 
 def seconds(root: Path, count: int, epochs: int) -> dict[str, float]:
-    """The time of a training: of this project all that its command does after its start, the
-    caching pass included; of the official implementation `epochs` times that of one epoch.
+    """The time that a training takes.
+
+    For this project it is all that the command does after its start, the caching pass included. For
+    the official implementation it is `epochs` times the time of one epoch.
     """
     write_photographs(root, "2afc", DATASET.replace("/", "_"), count)
     return {
@@ -52,12 +52,12 @@ def _ours(root: Path, epochs: int, cached: bool) -> float:
     places = fitting.Places(root / f"run-{cached}", root, None, root / "cache")
     with contextlib.redirect_stderr(io.StringIO()):
         start = time.perf_counter()
-        fitting.train(options, places, resume=False)
+        fitting.train_metric(options, places, resume=False)
         return time.perf_counter() - start
 
 
 def _official_epoch(root: Path, layout: torch.memory_format) -> float:
-    """`train.py` of the official repository: one epoch of its `Trainer`'s steps."""
+    """Seconds of one epoch by the `Trainer` of the official repository's `train.py`."""
     lpips = official.import_lpips()
     trainer = lpips.Trainer()
     with contextlib.redirect_stdout(io.StringIO()):

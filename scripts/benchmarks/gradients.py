@@ -23,7 +23,7 @@ def gradient(function: Callable, x: Any) -> np.ndarray:
     if backend == "jax":
         import jax
 
-        return np.asarray(jax.jit(jax.grad(function))(x))  # as one would
+        return np.asarray(jax.jit(jax.grad(function))(x))  # compiled, as is usual
     x = keras.ops.convert_to_tensor(x).requires_grad_(True)
     function(x).backward()
     return x.grad.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Tables in Markdown files, made anew by the scripts that measure them."""
+"""Writes tables, and replaces those in Markdown files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times, memory, and what the machine can do."""
+"""Measures time and memory, and describes the machine."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from benchmarks.implementations import (
     our_metric,
     random_images,
 )
+from lpips_tf._networks.features import Features
 
 ROUNDS = 9
 
 
 def medians(calls: dict[str, Callable], rounds: int = ROUNDS) -> dict[str, float]:
-    """The median time of each call in milliseconds, the calls taken in turn."""
+    """The median time of each call in milliseconds, over rounds that call each once."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():  # traces, compiles, allocates
         call(), call()
@@ -57,7 +58,7 @@ def convolution_flops(net: str, count: int, side: int) -> float:
 
 
 def peak_flops(precision: str) -> float:
-    """Operations per second of a large convolution, the faster of the two frameworks."""
+    """Operations per second of a large convolution in the faster of the two frameworks."""
     count, side, channels = (64, 128, 512) if ON_GPU else (4, 128, 256)
     layer = keras.layers.Conv2D(channels, 3, padding="same", dtype=_layer_dtype(precision))
     x = keras.ops.ones((count, side, side, channels), layer.compute_dtype)
@@ -75,11 +76,11 @@ def peak_flops(precision: str) -> float:
     return 2 * 9 * channels**2 * count * side**2 / (min(times.values()) / 1e3)
 
 
-def _layer_dtype(precision):
+def _layer_dtype(precision: str) -> str:
     return "mixed_bfloat16" if precision == "bfloat16" else "float32"
 
 
-def _compile_layer(layer):
+def _compile_layer(layer: keras.Layer) -> Callable:
     if BACKEND == "jax":
         import jax
 
@@ -94,12 +95,13 @@ def _compile_layer(layer):
 
 
 def backbone_share(net: str, count: int, side: int) -> float:
-    """How much of a call's time the two passes of the backbone take; the rest compares features."""
+    """The share of a call's time in the two backbone passes; the rest compares features."""
     import tensorflow as tf
 
     metric, (in0, in1) = our_metric(net), random_images(count, side)
+    features = Features(metric.backbone, True, metric.value_range, metric.compute_dtype)
     backbone = tf.function(
-        lambda x, y: [metric.backbone(metric._features.scale(image)) for image in (x, y)],
+        lambda x, y: [metric.backbone(features.scale(image)) for image in (x, y)],
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)] * 2,
     )
     times = medians({
@@ -109,13 +111,12 @@ def backbone_share(net: str, count: int, side: int) -> float:
     return times["backbone"] / times["all"]
 
 
-def peak_memory(side: str, net: str, count: int, size: int, gradient: bool) -> float:
+def peak_memory(implementation: str, net: str, count: int, side: int, gradient: bool) -> float:
     """MiB by which a call raises the peak memory of a process of its own.
 
-    Args:
-        side: "nchw", "channels_last" or "ours".
+    The `implementation` is "nchw", "channels_last" or "ours".
     """
-    arguments = [side, net, str(count), str(size), str(int(gradient))]
+    arguments = [implementation, net, str(count), str(side), str(int(gradient))]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measuring", *arguments],
         cwd=Path(__file__).parents[1],
@@ -126,29 +127,30 @@ def peak_memory(side: str, net: str, count: int, size: int, gradient: bool) -> f
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure_memory(side: str, net: str, count: int, size: int, gradient: bool) -> None:
-    def call_on(images):
-        if side == "ours":
+def _measure_memory(implementation: str, net: str, count: int, side: int, gradient: bool) -> None:
+    def call_on(images: np.ndarray) -> Callable:
+        if implementation == "ours":
             return our_call(net, images, "float32", gradient)
-        return official_call(net, images, "float32", side == "channels_last", gradient)
+        channels_last = implementation == "channels_last"
+        return official_call(net, images, "float32", channels_last, gradient)
 
-    warm, call = call_on(random_images(1, 64)), call_on(random_images(count, size))
+    warm, call = call_on(random_images(1, 64)), call_on(random_images(count, side))
     warm()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status_mib("VmRSS")
     call()
     print(json.dumps(_status_mib("VmHWM") - before))
 
 
 def _status_mib(field: str) -> float:
-    """A figure of this process in MiB, from Linux's account of it."""
+    """A field of this process's status in Linux, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{field}:"))
     return int(line.split()[1]) / 1024
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """The date, the device and the versions that the figures belong to."""
     if ON_GPU:
         device = torch.cuda.get_device_name()
     else:
@@ -166,5 +168,5 @@ def machine() -> str:
 
 
 if __name__ == "__main__":  # a process of its own, for `peak_memory`
-    _side, _net, _count, _size, _gradient = sys.argv[1:]
-    _measure_memory(_side, _net, int(_count), int(_size), bool(int(_gradient)))
+    _implementation, _net, _count, _side, _gradient = sys.argv[1:]
+    _measure_memory(_implementation, _net, int(_count), int(_side), bool(int(_gradient)))

@@ -1,24 +1,33 @@
 """The official PyTorch implementation (`lpips` 0.1.4), where it is installed."""
 
+from __future__ import annotations
+
 import importlib.util
 import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("torch", "torchvision", "lpips"))
 
 
-def import_lpips():
-    """Imports `lpips`, also where torchvision was built for CUDA and PyTorch was not.
+def import_lpips() -> ModuleType:
+    """Imports `lpips`, even where torchvision was built for CUDA and PyTorch was not.
 
-    torchvision's own operators are missing there, and the declarations that it makes of them would
-    stop its import. lpips needs only its networks.
+    torchvision's own operators are missing there, and declaring them would stop its import. lpips
+    needs only its networks.
     """
     import torch
 
     register = torch.library.register_fake
 
-    def register_others(op, *arguments, **options):
+    def register_others(op: Any, *arguments: Any, **options: Any) -> Callable:
         if str(op).startswith("torchvision::"):
             return lambda function: function
         return register(op, *arguments, **options)
@@ -33,8 +42,8 @@ def import_lpips():
     return lpips
 
 
-def random_metric(net, **options):
-    """`lpips.LPIPS` with random convolutions, the same each time, in evaluation."""
+def random_metric(net: str, **options: Any) -> Any:
+    """`lpips.LPIPS` in evaluation mode, with random convolutions that are the same each time."""
     lpips = import_lpips()
     import torch
 
@@ -44,15 +53,15 @@ def random_metric(net, **options):
         return lpips.LPIPS(net=net, pnet_rand=True, verbose=False, **options)
 
 
-def to_nchw(images):
-    """(N, H, W, 3) uint8 to (N, 3, H, W) float32 in [-1, 1], as the official `im2tensor` does."""
+def to_nchw(images: np.ndarray) -> torch.Tensor:
+    """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1], as by the official `im2tensor`."""
     import torch
 
     return torch.from_numpy(images.transpose(0, 3, 1, 2) / np.float32(127.5) - 1).float()
 
 
-def pretrained_metric(net):
-    """`lpips.LPIPS` with the convolutions that come with this project, which need no download."""
+def pretrained_metric(net: str) -> Any:
+    """`lpips.LPIPS` with this project's convolutions, which need no download."""
     import torch
 
     import lpips_tf
@@ -69,9 +78,18 @@ def pretrained_metric(net):
     return metric.eval().requires_grad_(False)
 
 
-def bapps_loader(folder, parts, answer, batch_size, workers, shuffle=False):
-    """A DataLoader of a split of BAPPS in the steps of the official `twoafc_dataset.py` and
-    `jnd_dataset.py`: decoded by Pillow, resized to 64x64, floats in [-1, 1].
+def bapps_loader(
+    folder: Path,
+    parts: Sequence[str],
+    answer: str,
+    batch_size: int,
+    workers: int,
+    shuffle: bool = False,
+) -> torch.utils.data.DataLoader:
+    """A DataLoader of a split of BAPPS.
+
+    Its steps are those of the official `twoafc_dataset.py` and `jnd_dataset.py`: Pillow decodes
+    images, which are resized to 64x64 and become floats in [-1, 1].
     """
     import_lpips()
     import torch
@@ -85,10 +103,10 @@ def bapps_loader(folder, parts, answer, batch_size, workers, shuffle=False):
     names = sorted(path.stem for path in (folder / parts[0]).iterdir())
 
     class Split(torch.utils.data.Dataset):
-        def __len__(self):
+        def __len__(self) -> int:
             return len(names)
 
-        def __getitem__(self, i):
+        def __getitem__(self, i: int) -> dict:
             images = {
                 part: transform(Image.open(folder / part / f"{names[i]}.png").convert("RGB"))
                 for part in parts

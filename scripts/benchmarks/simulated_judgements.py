@@ -1,4 +1,4 @@
-"""Triplets that the official metric judged as noisy people would: what a training can recover."""
+"""Triplets that the official metric judged as noisy people would, for a training to recover."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.synthetic_bapps import distorted
 from lpips_tf import scores
 
 PEOPLE = 5
-NOISE = 0.05  # a person's, in units of distance: how unsure a person is of small differences
+NOISE = 0.05  # of a person's judgement, in units of distance
 BATCH = 50
 
 
 class JudgedTriplets(NamedTuple):
-    """Triplets (N, 64, 64, 3) uint8, the teacher's distances and the fraction of people for p1."""
+    """Triplets (N, 64, 64, 3) uint8, the teacher's distances, and the share of people for p1."""
 
     images: tuple[np.ndarray, np.ndarray, np.ndarray]  # ref, p0, p1
     d0: np.ndarray
@@ -29,7 +29,7 @@ class JudgedTriplets(NamedTuple):
 
     @property
     def dataset(self) -> tf.data.Dataset:
-        """The triplets as TFDS gives those of BAPPS."""
+        """The triplets in the form of TFDS' BAPPS."""
         columns = dict(zip(("ref", "p0", "p1"), self.images, strict=True)) | {"judge": self.judge}
         return tf.data.Dataset.from_tensor_slices(columns)
 
@@ -39,7 +39,7 @@ class JudgedTriplets(NamedTuple):
 
 
 def triplets(count: int, seed: int = 0) -> JudgedTriplets:
-    """Crops of photographs, each distorted twice, and the answers of the official AlexNet 0.1."""
+    """Crops of photographs, each distorted twice, with judgements by the official AlexNet 0.1."""
     rng = np.random.default_rng(seed)
     ref, p0, p1 = (np.stack(images) for images in distorted(rng, count)[:3])
     d0, d1 = _teacher_distances(ref, p0), _teacher_distances(ref, p1)
@@ -49,8 +49,10 @@ def triplets(count: int, seed: int = 0) -> JudgedTriplets:
 
 
 def compared(metric: lpips_tf.LPIPS, data: JudgedTriplets) -> tuple[float, float, float]:
-    """A metric's agreement with people, how often it prefers what the teacher prefers, and the rank
-    correlation of their distances.
+    """A metric's agreement with people and with the teacher, and its correlation with the latter.
+
+    Agreement with the teacher is how often both prefer the same image. The correlation is that of
+    the ranks of both distances.
     """
     batches = [[x[i : i + BATCH] for x in data.images] for i in range(0, len(data.judge), BATCH)]
     found = [[keras.ops.convert_to_numpy(d) for d in metric.distances(*b)] for b in batches]

@@ -1,6 +1,4 @@
-"""Data with the layout of BAPPS, made from scikit-image's pictures and known distortions, for tests
-and for the benchmark.
-"""
+"""Synthetic data in the layout of BAPPS: distorted images of scikit-image."""
 
 from __future__ import annotations
 
@@ -13,15 +11,15 @@ from PIL import Image, ImageFilter
 
 from tfds_bapps import tree
 
-PICTURES = ("astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry")
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry")
 SIDE = 64
 
 
 def write_photographs(root: Path, mode: str, split: str, count: int, seed: int = 0) -> None:
-    """Writes a split of crops of pictures, distorted.
+    """Writes a split of distorted crops of photographs.
 
-    People are made to prefer the weaker distortion, the more so the more they differ, and to see
-    no difference where it is weak.
+    Simulated people prefer the weaker distortion, the more so the more the two differ, and see no
+    difference where the distortion is weak.
     """
     rng = np.random.default_rng(seed)
     references, p0, p1, strengths = distorted(rng, count)
@@ -42,13 +40,13 @@ def write_split(
     Args:
         folder: of the split.
         mode: "2afc" or "jnd".
-        images: for each part ("ref", "p0", …) (H, W, 3) uint8 images.
-        answers: fractions of people.
+        images: (H, W, 3) uint8 images for each part ("ref", "p0", …).
+        answers: the share of people for each example.
     """
-    for part, pictures in images.items():
+    for part, examples in images.items():
         (folder / part).mkdir(parents=True)
-        for i, picture in enumerate(pictures):
-            (folder / part / f"{i:06}.png").write_bytes(png(picture))
+        for i, image in enumerate(examples):
+            (folder / part / f"{i:06}.png").write_bytes(png(image))
     answer = folder / tree.MODES[mode].answer
     answer.mkdir()
     for i, fraction in enumerate(answers):
@@ -62,7 +60,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def distorted(rng: np.random.Generator, count: int) -> tuple:
-    """Crops of pictures, two distortions of each, and their strengths (2, count) in [0, 1]."""
+    """Crops of photographs, two distortions of each, and their strengths (2, count) in [0, 1]."""
     references = _crops(rng, count)
     strengths = rng.uniform(0, 1, (2, count))
     p0, p1 = (
@@ -75,33 +73,33 @@ def distorted(rng: np.random.Generator, count: int) -> tuple:
 def _crops(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     from skimage import data
 
-    pictures = [getattr(data, name)() for name in PICTURES]
+    photographs = [getattr(data, name)() for name in PHOTOGRAPHS]
     found = []
-    for i in rng.integers(len(pictures), size=count):
-        top, left = (rng.integers(side - SIDE + 1) for side in pictures[i].shape[:2])
-        found.append(pictures[i][top : top + SIDE, left : left + SIDE])
+    for i in rng.integers(len(photographs), size=count):
+        top, left = (rng.integers(side - SIDE + 1) for side in photographs[i].shape[:2])
+        found.append(photographs[i][top : top + SIDE, left : left + SIDE])
     return found
 
 
 def _distort(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
-    """Noise, blur, compression or a change of brightness; `strength` in [0, 1]."""
+    """The image with noise, blur, compression or brightness of a `strength` in [0, 1]."""
     kinds: list[Callable] = [_noise, _blur, _compress, _brighten]
     return kinds[rng.integers(len(kinds))](rng, image, strength)
 
 
-def _noise(rng, image, strength):
+def _noise(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     return np.clip(image + rng.normal(0, 60 * strength, image.shape), 0, 255).astype("uint8")
 
 
-def _blur(rng, image, strength):
+def _blur(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(float(3 * strength))))
 
 
-def _compress(rng, image, strength):
+def _compress(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=round(95 - 90 * strength))
     return np.asarray(Image.open(buffer))
 
 
-def _brighten(rng, image, strength):
+def _brighten(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     return np.clip(image * (1 + strength), 0, 255).astype("uint8")

@@ -1,4 +1,4 @@
-"""A headless Chromium, and pages for it."""
+"""Starts a headless Chromium, and serves pages to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+EXECUTABLE = next(filter(None, map(shutil.which, NAMES)), None)
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic"]  # containers allow no sandbox
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium: Playwright's own would be a download."""
+    """The system's Chromium, as Playwright's own would be a download."""
     if EXECUTABLE is None:
         raise FileNotFoundError("Expected Chromium on the PATH: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -37,7 +38,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The address of a folder, served as `python -m http.server` does."""
+    """The address of a folder, served as by `python -m http.server`."""
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

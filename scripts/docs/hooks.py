@@ -1,5 +1,6 @@
-"""What MkDocs does to pages besides: includes what is written elsewhere, and sets formulas as
-MathML, which browsers draw without a script.
+"""MkDocs hooks: include text of other Markdown files, and set formulas as MathML.
+
+Browsers draw MathML without a script.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def included(name: str, heading: str | None = None) -> str:
-    """A Markdown file of the repository's root, or what stands below one of its headings, with
-    links as they are from docs/.
+    """The text of a Markdown file in the repository's root, or of the section under a heading.
+
+    Links are changed to those from docs/.
     """
     text = (ROOT / name).read_text()
     if heading is None:
@@ -49,9 +51,8 @@ def _from_docs(match: re.Match) -> str:
         return f"{image}[{label}]({target.removeprefix('docs/')})"
     if target.startswith("BENCHMARKS.md"):
         return f"[{label}]({target.replace('BENCHMARKS.md', 'performance.md')})"
-    return (
-        label if target in label else f"{label} (`{target}`)"
-    )  # a file of the repository, which the site does not have
+    # The site has no other files of the repository.
+    return label if target in label else f"{label} (`{target}`)"
 
 
 def _mathml(match: re.Match) -> str:

@@ -1,6 +1,6 @@
-"""The pictures of pages and heat maps in README.md and docs/.
+"""Draws the images of pages and heat maps in README.md and docs/.
 
-make web && python scripts/screenshots.py docs/images
+make web && python scripts/docs/screenshots.py docs/images
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
-PICTURES = ROOT / "examples" / "images"
+EXAMPLES = ROOT / "examples" / "images"
 WIDTH = 1600  # of a heat map, in pixels
 COPIES = ("darkened", "noisy", "compressed", "blurred")
 
@@ -28,8 +28,8 @@ def web_page(chromium: Browser) -> Image.Image:
     with browser.serving(ROOT / "build" / "web") as address:
         page = chromium.new_page(viewport={"width": 600, "height": 400})
         page.goto(address)
-        browser.drop(page, "label:has(#reference)", PICTURES / "reference.png")
-        browser.drop(page, "label:has(#image)", PICTURES / "noisy.png")
+        browser.drop(page, "label:has(#reference)", EXAMPLES / "reference.png")
+        browser.drop(page, "label:has(#image)", EXAMPLES / "noisy.png")
         page.wait_for_selector("#where", state="visible")
         return Image.open(io.BytesIO(page.screenshot(full_page=True)))
 
@@ -52,21 +52,20 @@ def command(folder: Path, *arguments: str | Path) -> None:
 
 def heat_map(folder: Path) -> Image.Image:
     file = folder / "heatmap.png"
-    images = [PICTURES / f"{name}.png" for name in ("noisy", "blurred")]
-    command(folder, "pair", PICTURES / "reference.png", *images, "--heatmap", file, "--layers")
-    picture = Image.open(file).convert("RGB")
-    return picture.resize(
-        (WIDTH, WIDTH * picture.height // picture.width), Image.Resampling.LANCZOS
-    )
+    images = [EXAMPLES / f"{name}.png" for name in ("noisy", "blurred")]
+    command(folder, "pair", EXAMPLES / "reference.png", *images, "--heatmap", file, "--layers")
+    drawn = Image.open(file).convert("RGB")
+    size = (WIDTH, WIDTH * drawn.height // drawn.width)
+    return drawn.resize(size, Image.Resampling.LANCZOS)
 
 
 def written_report(folder: Path) -> Path:
-    """Of the example's copies, each against the reference."""
+    """A report of the example's copies, each compared with the reference."""
     for name in ("images", "references"):
         (folder / name).mkdir()
     for name in COPIES:
-        shutil.copy(PICTURES / f"{name}.png", folder / "images")
-        shutil.copy(PICTURES / "reference.png", folder / "references" / f"{name}.png")
+        shutil.copy(EXAMPLES / f"{name}.png", folder / "images")
+        shutil.copy(EXAMPLES / "reference.png", folder / "references" / f"{name}.png")
     file = folder / "report.html"
     command(folder, "dirs", "references", "images", "--report", file)
     return file
@@ -78,14 +77,14 @@ def main() -> None:
     folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as temporary, browser.chromium() as chromium:
         file = written_report(Path(temporary))
-        pictures = {
+        screenshots = {
             "web": web_page(chromium),
             "heatmap": heat_map(Path(temporary)),
             "report-light": report(chromium, file, "light", 1000),
             "report-dark": report(chromium, file, "dark", 390, top=870),
         }
-    for name, picture in pictures.items():
-        picture.save(folder / f"{name}.webp", quality=70, method=6)
+    for name, screenshot in screenshots.items():
+        screenshot.save(folder / f"{name}.webp", quality=70, method=6)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def metric(net, **options):
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("net", LEAST)
-def test_gradients_are_those_of_differences(net, first):
+def test_gradients_in_float64_are_those_of_differences(net, first):
     """In float32 the differences of so near images are noise."""
     x, y = images(net)
     compare = metric(net)
@@ -58,7 +58,7 @@ def test_gradients_are_those_of_differences(net, first):
 
 @pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
 @pytest.mark.parametrize("net", LEAST)
-def test_gradcheck_of_pytorch(net):
+def test_gradients_pass_the_gradcheck_of_pytorch(net):
     import torch
 
     pair = [torch.tensor(image, requires_grad=True) for image in images(net)]
@@ -68,7 +68,7 @@ def test_gradcheck_of_pytorch(net):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="needs the JAX backend")
-def test_check_grads_of_jax():
+def test_gradients_pass_the_check_grads_of_jax():
     from jax.test_util import check_grads
 
     compare = metric("alex")

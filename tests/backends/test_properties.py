@@ -24,7 +24,7 @@ if ON_JAX:  # which compiles every operation anew for each size
 
 
 def random_images(net, seed, extra, count=2):
-    """Pictures of random blocks and noise, `extra` pixels larger than the network's least."""
+    """Images of random blocks and noise, `extra` pixels larger than the network's least."""
     height, width = (LEAST[net] + n for n in extra)
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (count, -(-height // 8), -(-width // 8), 3))
@@ -52,7 +52,7 @@ def test_equal_images_have_distance_zero(build, net, seed, extra):
 @pytest.mark.parametrize("net", NETS)
 @any_images
 @given(seed=seeds, extra=sides)
-def test_symmetric_and_not_negative(build, net, seed, extra):
+def test_distances_are_symmetric_and_not_negative(build, net, seed, extra):
     x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
     there, back = numbers(build(net)(x, y)), numbers(build(net)(y, x))
     np.testing.assert_allclose(there, back, rtol=1e-6)
@@ -62,7 +62,7 @@ def test_symmetric_and_not_negative(build, net, seed, extra):
 @pytest.mark.parametrize("net", NETS)
 @any_images
 @given(seed=seeds, extra=sides)
-def test_layers_add_up(build, net, seed, extra):
+def test_layers_add_up_to_the_distance(build, net, seed, extra):
     x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
     distance, layers = build(net)(x, y, return_per_layer=True)
     assert len(layers) == (7 if net == "squeeze" else 5)
@@ -71,11 +71,12 @@ def test_layers_add_up(build, net, seed, extra):
     )
 
 
-@pytest.mark.parametrize("lpips", [True, False])
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    ("net", "lpips"), [("alex", True), ("alex", False), ("vgg", True), ("squeeze", True)]
+)
 @any_images
 @given(seed=seeds, extra=sides)
-def test_squared_distance_of_embeddings(build, net, lpips, seed, extra):
+def test_the_distance_is_the_squared_one_of_embeddings(build, net, lpips, seed, extra):
     metric = build(net, lpips=lpips)
     x, y = random_images(net, seed, extra), random_images(net, seed + 1, extra)
     embedded = np.square(numbers(metric.embed(x)) - numbers(metric.embed(y))).sum(1)
@@ -83,7 +84,7 @@ def test_squared_distance_of_embeddings(build, net, lpips, seed, extra):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@any_images
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds, low=st.floats(-300, 200), span=st.floats(0.5, 500))
 def test_value_range_and_dtype_change_nothing(seed, low, span, dtype):
     """Floats of any range are what uint8 images are, but for rounding."""
@@ -144,7 +145,7 @@ def test_dead_features_have_finite_gradients():
     assert (gradient(lambda a: ops.sum(metric(a, -x)), x) == 0).all()
 
 
-def test_changed_weights_and_dropout_show():
+def test_changed_weights_and_dropout_show_in_later_calls():
     """Also where calls are compiled."""
     metric = lpips_tf.LPIPS(backbone_weights=None)
     x = random_images("alex", 0, (9, 3))
@@ -158,7 +159,7 @@ def test_changed_weights_and_dropout_show():
     np.testing.assert_allclose(numbers(metric(x, x[::-1])), 2 * before, rtol=1e-6)
 
 
-def test_may_be_built_while_a_function_is_traced(build):
+def test_a_metric_may_be_built_while_a_function_is_traced(build):
     x, y = random_images("alex", 0, (9, 3)) / np.float32(127.5) - 1
     built = []
 
@@ -174,7 +175,7 @@ def test_may_be_built_while_a_function_is_traced(build):
                                   numbers(build()(x[None], y[None])))  # fmt: skip
 
 
-def test_may_be_built_where_keras_keeps_assignments_or_tries_shapes_out(build):
+def test_a_metric_may_be_built_where_keras_keeps_assignments_or_tries_shapes_out(build):
     x, y = random_images("alex", 0, (9, 3))[:, None]
     built = []
 
@@ -220,9 +221,10 @@ def test_channels_weigh_as_the_heads_say(build, photos):
     )
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings("ignore:.* spans")  # told once by a metric that tests share
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("net", NETS)
-def test_an_image_that_is_not_finite_shows(build, net, value):
+def test_the_distance_of_an_image_that_is_not_finite_is_nan(build, net, value):
     """And only that one: a diverged model must not look well."""
     x = random_images(net, 0, (9, 3)) / np.float32(127.5) - 1
     bad = x.copy()

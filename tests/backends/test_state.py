@@ -26,7 +26,7 @@ def tuned():
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
-def test_state_dictionaries(images, tuned):
+def test_state_dictionaries_of_pytorch_have_the_weights(images, tuned):
     import torch
 
     file = io.BytesIO()
@@ -37,7 +37,7 @@ def test_state_dictionaries(images, tuned):
     np.testing.assert_array_equal(numbers(restored(*images)), numbers(tuned(*images)))
 
 
-def test_stateless_calls(images, tuned):
+def test_stateless_calls_use_the_values_they_are_given(images, tuned):
     """What Orbax keeps of a model: the values of its variables."""
     values = [
         [numbers(variable) for variable in variables]
@@ -48,7 +48,7 @@ def test_stateless_calls(images, tuned):
 
 
 @pytest.mark.parametrize("name", ["metric.keras", "metric.weights.h5"])
-def test_files_of_keras(images, tuned, tmp_path, name):
+def test_files_of_keras_have_the_weights(images, tuned, tmp_path, name):
     path = tmp_path / name
     if name.endswith(".keras"):
         tuned.save(path)

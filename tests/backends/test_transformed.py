@@ -16,7 +16,7 @@ def images():
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
-def test_functions_that_pytorch_transforms(build, images):
+def test_pytorch_transforms_a_metric(build, images):
     import torch
 
     x, y = map(torch.tensor, images)
@@ -30,7 +30,7 @@ def test_functions_that_pytorch_transforms(build, images):
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
-def test_what_pytorch_compiles_is_one_graph(build, images):
+def test_pytorch_compiles_a_metric_to_one_graph(build, images):
     """Compiled once for a size, however often the metric is called besides."""
     import torch
     from torch._dynamo.testing import CompileCounterWithBackend
@@ -59,17 +59,18 @@ def of_tiles(metric, images):
     ids=lambda f: f.__name__,
 )
 def test_distances_that_numpy_computes_are_not_traced(build, images, function):
-    metric = build()
+    metric, x = build(), images[0]
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        traced = tf.function(lambda a: function(metric, a))
+    elif BACKEND == "jax":
+        import jax
+
+        traced = jax.jit(lambda a: function(metric, a))
+    else:
+        import torch
+
+        traced, x = torch.func.grad(lambda a: function(metric, a)), torch.tensor(x)
     with pytest.raises(ValueError, match=r"Expected .*arrays of numbers.*being traced"):
-        if BACKEND == "tensorflow":
-            import tensorflow as tf
-
-            tf.function(lambda a: function(metric, a))(images[0])
-        elif BACKEND == "jax":
-            import jax
-
-            jax.jit(lambda a: function(metric, a))(images[0])
-        else:
-            import torch
-
-            torch.func.grad(lambda a: function(metric, a))(torch.tensor(images[0]))
+        traced(x)

@@ -29,10 +29,10 @@ TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 SITE = ROOT / "build" / "docs"
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
-    "make demo", "make test", "make test-all EXTRAS=test,parity,tfds", "make test-backends",
+    "make demo", "make test", "make test-all EXTRAS=slow,parity,tfds", "make test-backends",
     "make lint", "make web", "make docs",
-    "python -m http.server -d build/web", # tests/test_web.py serves it so
-    "python scripts/download_bapps.py --val-only bapps", # tests/test_download_bapps.py
+    "python -m http.server -d build/web", # tests/docs/test_web.py serves it so
+    "python scripts/download_bapps.py --val-only bapps", # tests/scripts/test_download_bapps.py
     "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
 }  # fmt: skip
 
@@ -50,11 +50,11 @@ def pages_with(language):
 def workplace(tmp_path, monkeypatch):
     """A folder with what the commands name."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    for folder, picture in (("results", "noisy"), ("originals", "reference")):
+    for folder, name in (("results", "noisy"), ("originals", "reference")):
         (tmp_path / folder).mkdir()
-        shutil.copy(ROOT / f"examples/images/{picture}.png", tmp_path / folder / "cat.png")
-    for folder, picture in (("results", "image"), ("originals", "reference")):
-        Image.open(tmp_path / folder / "cat.png").convert("RGB").save(tmp_path / f"{picture}.tif")
+        shutil.copy(ROOT / f"examples/images/{name}.png", tmp_path / folder / "cat.png")
+    for folder, name in (("results", "image"), ("originals", "reference")):
+        Image.open(tmp_path / folder / "cat.png").convert("RGB").save(tmp_path / f"{name}.tif")
     (tmp_path / "manifest.csv").write_text(
         "reference,image\noriginals/cat.png,results/cat.png\noriginals/cat.png,none.png\n"
     )
@@ -74,7 +74,7 @@ def run_python(page):
     """Runs a page's snippets, one after the other; the names that they define."""
     names: dict = {}
     for code in blocks(page, "python"):
-        if "grpc" not in code:  # tests/test_serving.py
+        if "grpc" not in code:  # tests/lpips_tf/export/test_serving.py
             exec(compile(code, page, "exec"), names)
     return names
 
@@ -96,14 +96,14 @@ TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/training.md")
 
 
 @pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])
-def test_python(workplace, capsys, page):
+def test_snippets_of_a_page_run_and_print_what_stands_there(workplace, capsys, page):
     run_python(page)
     expected = commented(page)
     printed = re.findall(r"\[[\d. ]+\]", capsys.readouterr().out)
     assert_same_text(" ".join(printed), " ".join(expected))
 
 
-def test_python_of_the_readme(workplace, capsys):
+def test_snippets_of_the_readme_compute_what_it_says(workplace, capsys):
     lpips_tf.export.export_saved_model(lpips_tf.LPIPS(), "served", warmup=False)
     names = run_python("README.md")
     assert_same_text(capsys.readouterr().out, "[0.1731537]\n")
@@ -114,7 +114,7 @@ def test_python_of_the_readme(workplace, capsys):
     assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
 
 
-def test_what_the_judgements_pages_compute(workplace, capsys):
+def test_snippets_of_the_judgement_pages_run_on_data(workplace, capsys):
     names = run_python("docs/bapps.md")
     score, *_ = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"[01]\.\d{3} \([01]\.\d+, [01]\.\d+\)", score)
@@ -123,7 +123,7 @@ def test_what_the_judgements_pages_compute(workplace, capsys):
     assert (workplace / "heads.h5").exists()
 
 
-def test_examples_in_docstrings():
+def test_examples_in_docstrings_run():
     rng = np.random.default_rng(0)
     image = keras.Input((32, 32, 3))
     triplets = rng.integers(0, 256, (3, 2, 64, 64, 3), "uint8")
@@ -161,7 +161,7 @@ def printed_by(command, run_program):
 
 
 @pytest.mark.parametrize("page", pages_with("console"))
-def test_commands(workplace, run_program, page):
+def test_commands_of_a_page_print_what_stands_there(workplace, run_program, page):
     for text in blocks(page, "console"):
         for call in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, expected = call.split("\n", 1)
@@ -186,8 +186,8 @@ def test_setup_commands_are_those_of_the_makefile_and_ci():
 def test_snippets_have_a_language_that_is_run():
     languages = {name for text in TEXTS.values() for name in re.findall(r"^ *```(.+)$", text, re.M)}
     assert languages == {"python", "console", "sh", "bash", "json", "bibtex"}
-    assert pages_with("json") == ["README.md"]  # tests/test_serving.py
-    assert pages_with("bash") == ["README.md", "docs/beam.md"]  # and of clusters, in test_beam.py
+    assert pages_with("json") == ["README.md"]  # tests/lpips_tf/export/test_serving.py
+    assert pages_with("bash") == ["README.md", "docs/beam.md"]  # and of clusters, in test_score.py
 
 
 def anchors(text):
@@ -196,7 +196,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links(page):
+def test_links_of_a_page_lead_somewhere(page):
     """As they are read in the repository; `make docs` checks those of the site."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXTS[page]):
         name, _, anchor = target.partition("#")

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 @pytest.mark.slow
-def test_super_resolution(tmp_path):
+def test_the_super_resolution_example_trains_and_compares(tmp_path):
     command = [sys.executable, ROOT / "examples/super_resolution.py", "--steps", "3", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     rows = re.findall(r"^(\w+), (.+): PSNR (.+) dB, LPIPS (.+)$", done.stdout, re.MULTILINE)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lpips_tf import plots
 
-PICTURES = ROOT / "examples" / "images"
+EXAMPLES = ROOT / "examples" / "images"
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def compared(build):
 
     def compare(size=(176, 176), names=("noisy", "blurred")):
         reference, *others = (
-            np.asarray(Image.open(PICTURES / f"{name}.png").convert("RGB").resize(size))
+            np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("RGB").resize(size))
             for name in ("reference", *names)
         )
         found = build().explain(np.array([reference] * len(others)), np.array(others))
@@ -32,21 +32,21 @@ def compared(build):
 
 
 def drawn(axes):
-    """The array of each picture of some axes, the last on top."""
+    """The array of each image of some axes, the last on top."""
     return [image.get_array() for image in axes.get_images()]
 
 
-def test_draws_the_images_and_the_map(build, compared):
+def test_a_figure_has_the_images_and_the_map_of_each_pair(build, compared):
     reference, rows = compared()
     figure = plots.figure(reference, rows, layers=False)
-    pictures = [axes for axes in figure.axes if axes.get_images()]
-    assert len(pictures) == 2 * 3
+    with_images = [axes for axes in figure.axes if axes.get_images()]
+    assert len(with_images) == 2 * 3
     largest = max(row.map.max() for row in rows)
-    for row, (left, middle, right) in zip(rows, (pictures[:3], pictures[3:]), strict=True):
+    for row, (left, middle, right) in zip(rows, (with_images[:3], with_images[3:]), strict=True):
         np.testing.assert_array_equal(drawn(left)[0], reference)
         np.testing.assert_array_equal(drawn(middle)[0], row.image)
         expected = numbers(build(spatial=True)(reference[None], row.image[None]))[0, ..., 0]
-        np.testing.assert_array_equal(drawn(right)[1], expected)
+        np.testing.assert_allclose(drawn(right)[1], expected, atol=1e-6)
         assert right.get_images()[1].get_clim() == pytest.approx((0, largest))
         distance = numbers(build()(reference[None], row.image[None]))[0]
         assert right.get_title() == f"LPIPS {distance:.4f}"
@@ -55,12 +55,12 @@ def test_draws_the_images_and_the_map(build, compared):
     assert len(bars) == 2
 
 
-def test_draws_each_layer_with_its_share(build, compared):
+def test_a_figure_with_layers_has_each_with_its_share(build, compared):
     reference, rows = compared()
     figure = plots.figure(reference, rows, layers=True)
-    pictures = [axes for axes in figure.axes if axes.get_images()]
-    assert len(pictures) == 2 * (3 + 5)
-    for row, axes in zip(rows, (pictures[:8], pictures[8:]), strict=True):
+    with_images = [axes for axes in figure.axes if axes.get_images()]
+    assert len(with_images) == 2 * (3 + 5)
+    for row, axes in zip(rows, (with_images[:8], with_images[8:]), strict=True):
         maps = [drawn(layer)[1] for layer in axes[3:]]
         np.testing.assert_allclose(np.sum(maps, axis=0), row.map, atol=1e-6)
         assert sum(share for _, share, _ in row.layers) == pytest.approx(1, abs=1e-5)
@@ -72,7 +72,7 @@ def test_draws_each_layer_with_its_share(build, compared):
 
 
 @pytest.mark.parametrize("size", [(176, 176), (400, 40), (40, 400), (90, 130)])
-def test_keeps_the_shape_of_images(compared, size):
+def test_a_figure_keeps_the_shape_of_images(compared, size):
     reference, rows = compared(size)
     figure = plots.figure(reference, rows, layers=True)
     FigureCanvasAgg(figure).draw()
@@ -84,13 +84,13 @@ def test_keeps_the_shape_of_images(compared, size):
             assert (low, high) == (-0.5, size[1] - 0.5)  # upright
 
 
-def test_equal_images(compared):
+def test_a_figure_of_equal_images_says_zero(compared):
     reference, (row,) = compared(names=("reference",))
     figure = plots.figure(reference, [row], layers=True)
     assert [axes.get_title() for axes in figure.axes[2:4]] == ["LPIPS 0.0000", "conv1: 0%"]
 
 
-def test_file_names_that_are_no_text(compared, tmp_path):
+def test_names_that_are_no_text_are_drawn(compared, tmp_path):
     reference, (row,) = compared(names=("noisy",))
     row = dataclasses.replace(row, name=os.fsdecode(b"\xff\xfe.png"))
     with warnings.catch_warnings():
@@ -99,7 +99,7 @@ def test_file_names_that_are_no_text(compared, tmp_path):
     assert "</svg>" in (tmp_path / "map.svg").read_text()
 
 
-def test_refuses_more_rows_than_a_picture_can_have(compared):
+def test_more_rows_than_an_image_can_have_are_refused(compared):
     reference, rows = compared((40, 400))
     with pytest.raises(ValueError, match=r"at most 51 images of this shape .* Received: 52"):
         plots.figure(reference, [rows[0]] * 52, layers=False)

@@ -52,7 +52,7 @@ def contents(root):
     return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-def test_gives_the_authors_tree_and_nothing_else(server, source, tmp_path, capsys):
+def test_a_download_gives_the_authors_tree_and_nothing_else(server, source, tmp_path, capsys):
     download_bapps.download_bapps(tmp_path, False, server.url)
     assert contents(tmp_path) == contents(source)
     assert capsys.readouterr().out.count("unpacked") == 3
@@ -73,7 +73,7 @@ def test_what_is_there_is_not_fetched_again(server, tmp_path, capsys):
     assert capsys.readouterr().out.count("there already") == 2
 
 
-def test_goes_on_where_a_connection_broke(server, source, tmp_path, archives):
+def test_a_download_goes_on_where_a_connection_broke(server, source, tmp_path, archives):
     server.limit = len(archives["twoafc_val.tar.gz"]) // 3
     download_bapps.download_bapps(tmp_path, True, server.url)
     assert {k: v for k, v in contents(source).items() if "train" not in k.parts} == contents(
@@ -88,7 +88,7 @@ def test_goes_on_where_a_connection_broke(server, source, tmp_path, archives):
     assert len(asked) >= 3
 
 
-def test_starts_anew_where_the_server_knows_no_parts_or_the_file_has_changed(
+def test_a_download_starts_anew_where_the_server_knows_no_parts_or_the_file_has_changed(
     server, tmp_path, archives
 ):
     name = "jnd.tar.gz"
@@ -116,7 +116,7 @@ def test_a_part_that_is_all_there_is_taken(server, tmp_path, archives):
     assert (tmp_path / name).read_bytes() == archives[name]
 
 
-def test_gives_up_with_what_came_kept(server, tmp_path, archives):
+def test_a_download_that_is_given_up_keeps_what_came(server, tmp_path, archives):
     name = "twoafc_val.tar.gz"
     part = tmp_path / f"{name}.part"
     server.reach = 1000
@@ -126,7 +126,7 @@ def test_gives_up_with_what_came_kept(server, tmp_path, archives):
     assert not (tmp_path / "2afc" / "val").exists()
 
 
-def test_waits_for_a_server_that_is_busy(server, source, tmp_path):
+def test_a_busy_server_is_waited_for(server, source, tmp_path):
     server.busy = download_bapps.ATTEMPTS - 1
     download_bapps.download_bapps(tmp_path, True, server.url)
     assert contents(tmp_path / "jnd") == contents(source / "jnd")
@@ -136,20 +136,20 @@ def test_waits_for_a_server_that_is_busy(server, source, tmp_path):
 
 
 @pytest.mark.parametrize("lacking", ["tags", "says_length"])
-def test_takes_responses_without_length_or_version(server, source, tmp_path, lacking):
+def test_responses_may_lack_length_or_version(server, source, tmp_path, lacking):
     setattr(server, lacking, False)
     download_bapps.download_bapps(tmp_path, True, server.url)
     assert contents(tmp_path / "jnd") == contents(source / "jnd")
 
 
-def test_says_what_is_in_the_way_before_it_fetches(server, tmp_path):
+def test_what_is_in_the_way_is_told_before_anything_is_fetched(server, tmp_path):
     (tmp_path / "jnd").write_text("a file")
     with pytest.raises(OSError, match=r"Cannot make the folder .*jnd: File exists"):
         download_bapps.download_bapps(tmp_path, True, server.url)
     assert server.requests == []
 
 
-def test_says_what_the_server_does_not_have(server, tmp_path):
+def test_a_file_that_the_server_lacks_is_named(server, tmp_path):
     del server.files["jnd.tar.gz"]
     with pytest.raises(OSError, match=r"jnd.tar.gz: 404 Not Found"):
         download_bapps.download_bapps(tmp_path, True, server.url)
@@ -174,7 +174,7 @@ def member(name, **fields):
 
 
 @pytest.mark.parametrize(
-    "members, message",
+    ("members", "message"),
     [
         ([(member("jnd/val/a"), b"1"), (member("../../evil"), b"2")], "outside"),
         ([(member("/tmp/evil-bapps"), b"2")], "expected a folder jnd/val"),
@@ -193,7 +193,7 @@ def member(name, **fields):
     # An archive holds the second it was made in, which two processes of one run need not share.
     ids=["parent", "absolute", "symlink", "hardlink", "fifo", "elsewhere", "no archive"],
 )
-def test_refuses_archives_that_are_not_what_they_should_be(server, tmp_path, members, message):
+def test_archives_with_anything_else_are_refused(server, tmp_path, members, message):
     server.files["jnd.tar.gz"] = tar_of(*members) if members else b"no archive"
     folder = tmp_path / "a" / "bapps"
     with pytest.raises(OSError, match=f"Cannot unpack .*jnd.tar.gz: .*{message}"):
@@ -216,7 +216,7 @@ def test_a_truncated_archive_is_fetched_anew(server, source, tmp_path, archives,
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_goes_on_after_the_process_was_stopped(server, source, tmp_path, signum):
+def test_a_download_goes_on_after_its_process_was_stopped(server, source, tmp_path, signum):
     """Stopped while it downloads, by Ctrl-C or for good, and run again."""
     program = f"import download_bapps; download_bapps.URL = {server.url!r}; " + (
         "download_bapps.CHUNK = 1000; download_bapps.download_bapps.__defaults__ = "
@@ -240,8 +240,8 @@ def test_goes_on_after_the_process_was_stopped(server, source, tmp_path, signum)
     assert contents(tmp_path / "2afc" / "val") == contents(source / "2afc" / "val")
 
 
-def test_two_at_once(server, source, tmp_path):
-    """The second ends at once, and leaves the first and its files alone."""
+def test_a_second_download_into_a_folder_ends_at_once(server, source, tmp_path):
+    """And leaves the first and its files alone."""
     server.announced = 10**6  # the first waits for more
     program = "import sys, download_bapps; download_bapps.download_bapps(*eval(sys.argv[1]))"
     path = f"__import__('pathlib').Path({str(tmp_path)!r})"
@@ -271,11 +271,12 @@ def test_what_a_killed_process_unpacked_is_removed(server, source, tmp_path):
     assert {path.name for path in (tmp_path / "2afc").iterdir()} == {"train", "val"}
 
 
-def test_an_error_is_one_line(tmp_path):
+def test_an_error_of_the_script_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts/download_bapps.py"), str(tmp_path / "file")],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("download_bapps: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("download_bapps: ")
+    assert done.stderr.count("\n") == 1

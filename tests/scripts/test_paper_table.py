@@ -28,7 +28,7 @@ def test_published_means_are_the_papers_last_column():
 
 
 @pytest.mark.slow
-def test_runs_every_model_and_goes_on_after_an_interruption(tmp_path, run_program):
+def test_the_script_scores_every_model_and_goes_on_after_an_interruption(tmp_path, run_program):
     bapps_files.write_tree(
         tmp_path / "bapps", "2afc", {s: COUNT for s in tree.splits("2afc") if "val" in s}
     )
@@ -69,7 +69,7 @@ def test_runs_every_model_and_goes_on_after_an_interruption(tmp_path, run_progra
     assert len(rows) == 8 + 2 + 6 * 2
 
 
-def test_does_not_mix_two_data_sets(tmp_path):
+def test_the_script_does_not_mix_two_data_sets(tmp_path):
     (tmp_path / "arguments.txt").write_text("--bapps-dir one\n")
     command = [ROOT / "scripts/evaluate_paper.sh", tmp_path, "--bapps-dir", "two"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -78,7 +78,7 @@ def test_does_not_mix_two_data_sets(tmp_path):
     assert "with --bapps-dir one" in done.stderr
 
 
-def test_says_how_to_use_it():
+def test_the_script_says_how_to_use_it():
     done = subprocess.run([ROOT / "scripts/evaluate_paper.sh"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "evaluate_paper.sh OUT --bapps-dir DIR" in done.stderr

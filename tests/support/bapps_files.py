@@ -1,6 +1,6 @@
 """Small trees and archives with the layout of BAPPS.
 
-    PYTHONPATH=.:scripts python tests/bapps_files.py tfds_bapps/dummy_data
+    PYTHONPATH=.:scripts python tests/support/bapps_files.py tfds_bapps/dummy_data
 
 writes the data that the builder's own test reads.
 """
@@ -18,7 +18,7 @@ from tfds_bapps import tree
 
 
 def drawing(rng, side=64):
-    """A picture of few shapes, small as a PNG file: (side, side, 3) uint8."""
+    """An image of few shapes, small as a PNG file: (side, side, 3) uint8."""
     image = Image.new("RGB", (side, side), tuple(map(int, rng.integers(0, 256, 3))))
     draw = ImageDraw.Draw(image)
     for _ in range(2):

@@ -10,22 +10,21 @@ ROOT = Path(__file__).parents[2]
 # torchvision's SqueezeNet may lie beside the repository; it is not part of it.
 SQUEEZENET = ROOT.parent / "shared" / "data" / "squeezenet1_1-features.pth"
 
-NETS = [
-    "alex",
-    "vgg",
-    pytest.param(
-        "squeeze",
-        marks=pytest.mark.skipif(
-            not SQUEEZENET.exists(),
-            reason="SqueezeNet's convolutions are not beside the repository",
-        ),
-    ),
-]
+needs_squeezenet = pytest.mark.skipif(
+    not SQUEEZENET.exists(), reason="SqueezeNet's convolutions are not beside the repository"
+)
+NETS = ["alex", "vgg", "squeeze"]  # SqueezeNet with random weights if need be
+OFFICIAL_NETS = ["alex", "vgg", pytest.param("squeeze", marks=needs_squeezenet)]
 
 
 def numbers(tensor):
     """A tensor of any backend as a NumPy array."""
     return keras.ops.convert_to_numpy(tensor)
+
+
+def in_range(images, low=-1, high=1):
+    """uint8 images as float32 from `low` to `high`."""
+    return (images / np.float32(255) * (high - low) + low).astype("float32")
 
 
 def assert_official(actual, expected):

@@ -56,7 +56,7 @@ def prepared(root, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mode", list(tree.MODES))
-def test_has_the_authors_splits_files_and_order(mode, prepared, root):
+def test_prepared_data_have_the_authors_splits_files_and_order(mode, prepared, root):
     info = prepared[mode].info
     assert set(info.splits) == set(tree.splits(mode))
     for split in tree.splits(mode):
@@ -67,21 +67,22 @@ def test_has_the_authors_splits_files_and_order(mode, prepared, root):
         assert set(example) == {"id", answer, *tree.MODES[mode].images}
         assert example["id"] == f"{i:06}".encode()
         for part in tree.MODES[mode].images:
-            picture = np.asarray(Image.open(folder / part / f"{i:06}.png"))
-            np.testing.assert_array_equal(example[part], picture)
+            image = np.asarray(Image.open(folder / part / f"{i:06}.png"))
+            np.testing.assert_array_equal(example[part], image)
             assert example[part].dtype == np.uint8
         (expected,) = np.load(folder / answer / f"{i:06}.npy")
-        assert example[answer] == expected and example[answer].dtype == np.float32
+        assert example[answer] == expected
+        assert example[answer].dtype == np.float32
     assert i == COUNT - 1
 
 
-def test_loads_by_name(prepared, root):
+def test_prepared_data_are_loaded_by_name(prepared, root):
     data_dir = prepared["2afc"].data_dir_root
     dataset = tfds.load("bapps/2afc", split="val_cnn[:5]", data_dir=data_dir, download=False)
     assert len(dataset) == 5
 
 
-def test_keeps_the_bytes_of_files(prepared, root):
+def test_prepared_data_keep_the_bytes_of_files(prepared, root):
     skip = dict.fromkeys(("ref", "p0", "p1"), tfds.decode.SkipDecoding())
     dataset = prepared["2afc"].as_dataset(split="val_color", decoders=skip)
     for example in tfds.as_numpy(dataset.take(3)):
@@ -89,7 +90,7 @@ def test_keeps_the_bytes_of_files(prepared, root):
         assert example["p1"] == path.read_bytes()
 
 
-def test_is_the_same_each_time(prepared, root, tmp_path):
+def test_preparing_twice_gives_the_same_files(prepared, root, tmp_path):
     again = prepare("jnd", tmp_path, manual_dir=root)
     for path in sorted(Path(again.data_dir).glob("*tfrecord*")):
         assert path.read_bytes() == (Path(prepared["jnd"].data_dir) / path.name).read_bytes()
@@ -107,7 +108,7 @@ def test_the_tree_gives_the_same_examples(prepared, root):
 
 
 @pytest.mark.parametrize("side", [30, 65, 256])
-def test_resizes_as_the_authors_do(side, tmp_path):
+def test_images_are_resized_as_the_authors_do(side, tmp_path):
     """`torchvision.transforms.Resize(64)` of a Pillow image is Pillow's bilinear filter."""
     bapps_files.write_tree(tmp_path, "jnd", dict.fromkeys(tree.splits("jnd"), 1), side)
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), "uint8")
@@ -124,7 +125,7 @@ def test_resizes_as_the_authors_do(side, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_takes_grey_palette_and_alpha_as_rgb(mode, tmp_path):
+def test_grey_palette_and_alpha_images_become_rgb(mode, tmp_path):
     bapps_files.write_tree(tmp_path, "jnd", {"val_cnn": 1})
     path = tmp_path / "jnd/val/cnn/p0/000000.png"
     Image.open(path).convert(mode).save(path)
@@ -228,7 +229,9 @@ DAMAGES = [value for name, value in list(globals().items()) if name.startswith("
 
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_names_the_file_that_is_wrong(damage, lenient, damaged, tmp_path, monkeypatch):
+def test_a_wrong_file_is_named_and_nothing_prepared(
+    damage, lenient, damaged, tmp_path, monkeypatch
+):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # as TFDS' tables do
     message = damage(damaged / "2afc/val/color")
     with pytest.raises(ValueError, match=message):
@@ -297,7 +300,7 @@ def server(root, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", list(tree.MODES))
-def test_downloads_what_a_config_needs(mode, server, prepared, tmp_path):
+def test_the_archives_of_a_config_are_downloaded(mode, server, prepared, tmp_path):
     downloaded = prepare(mode, tmp_path)
     assert sorted(name for name, _ in server.requests) == sorted(
         bapps_dataset_builder._ARCHIVES[mode].values()
@@ -322,7 +325,7 @@ def test_an_interrupted_download_is_not_taken_for_complete(server, tmp_path):
     assert len(prepare("jnd", tmp_path).as_dataset(split="val_cnn")) == COUNT
 
 
-def test_shows_examples(prepared, monkeypatch):
+def test_tfds_shows_examples_as_figures_and_tables(prepared, monkeypatch):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -335,9 +338,10 @@ def test_shows_examples(prepared, monkeypatch):
     assert frame._repr_html_().count("<img") == 9
 
 
-def test_describes_itself(prepared):
+def test_the_builder_describes_data_and_source(prepared):
     info = prepared["2afc"].info
-    assert "Zhang" in info.citation and "64x64" in info.description
+    assert "Zhang" in info.citation
+    assert "64x64" in info.description
     assert "people who found p1 nearer" in info.features["judge"].doc.desc
 
 
@@ -345,7 +349,7 @@ COMMAND = [importlib.util.find_spec(name) for name in ("apache_beam", "mlcroissa
 
 
 @pytest.mark.skipif(not all(COMMAND), reason="what the command tfds imports is not installed")
-def test_is_built_by_the_command_of_tfds(root, tmp_path):
+def test_the_command_of_tfds_builds_the_data(root, tmp_path):
     command = [
         str(Path(sys.executable).with_name("tfds")), "build",
         "tfds_bapps/bapps_dataset_builder.py", "--config", "jnd",

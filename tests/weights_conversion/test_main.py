@@ -22,7 +22,7 @@ def run(run_program):
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
-def test_backbone(run, tmp_path, net):
+def test_a_backbone_is_converted_with_its_source(run, tmp_path, net):
     state = torch_files.backbone_state(net)
     checkpoint, output = torch_files.save(tmp_path / "net.pth", state), tmp_path / "net.h5"
     code, out, _ = run("backbone", checkpoint, "-o", output, "--license", "mine")
@@ -35,7 +35,7 @@ def test_backbone(run, tmp_path, net):
     assert weights.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
 
-def test_heads(run, tmp_path):
+def test_heads_are_converted_once(run, tmp_path):
     checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
     arguments = ("heads", checkpoint, "-o", tmp_path / "a.h5", "--version", "0.0", "--source", "us")
     code, out, _ = run(*arguments)
@@ -47,7 +47,7 @@ def test_heads(run, tmp_path):
     assert "1,152 numbers, unchanged" in out
 
 
-def test_difference_from_pytorch_is_printed_per_layer(run, tmp_path):
+def test_the_difference_from_pytorch_is_printed_per_layer(run, tmp_path):
     pytest.importorskip("torch")
     checkpoint = torch_files.save(tmp_path / "net.pth", torch_files.backbone_state("squeeze"))
     _, out, err = run("backbone", checkpoint, "-o", tmp_path / "net.h5")
@@ -58,7 +58,7 @@ def test_difference_from_pytorch_is_printed_per_layer(run, tmp_path):
     assert err == ""
 
 
-def test_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
+def test_a_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
     """The comparison can fail: a kernel that is turned gives other features."""
     pytest.importorskip("torch")
     read = weight_files.read
@@ -77,7 +77,7 @@ def test_wrong_conversion_is_not_kept(run, tmp_path, monkeypatch):
     assert not (tmp_path / "net.h5").exists()
 
 
-def test_without_pytorch(run, tmp_path, monkeypatch):
+def test_a_conversion_without_pytorch_says_that_it_is_not_compared(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "weights_conversion.proof", raising=False)
     monkeypatch.delattr(weights_conversion, "proof", raising=False)
@@ -113,7 +113,9 @@ def not_finite():
     ],
 )
 @pytest.mark.parametrize("with_torch", [True, False])
-def test_what_fails_is_one_line(run, tmp_path, monkeypatch, arguments, message, with_torch):
+def test_what_fails_is_one_line_and_writes_nothing(
+    run, tmp_path, monkeypatch, arguments, message, with_torch
+):
     if not with_torch:
         monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.chdir(tmp_path)
@@ -137,7 +139,7 @@ def test_what_fails_is_one_line(run, tmp_path, monkeypatch, arguments, message, 
         (["-o", "a.h5"], "--version"),
     ],
 )
-def test_wrong_usage(run, tmp_path, options, part):
+def test_wrong_options_of_a_conversion_are_one_line(run, tmp_path, options, part):
     checkpoint = torch_files.save(tmp_path / "alex.pth", head_tensors("alex"))
     code, out, err = run("heads", checkpoint, *options)
     assert (code, out, err.count("\n")) == (2, "", 1)

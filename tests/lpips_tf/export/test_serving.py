@@ -31,7 +31,7 @@ def service(tmp_path_factory):
     )
 
 
-def test_rest(service):
+def test_the_rest_request_of_the_readme_gets_its_answer(service):
     _, command = blocks("bash")
     (answer,) = blocks("json")
     with stand_in_serving.rest_server(service) as port:
@@ -43,7 +43,8 @@ def test_rest(service):
     )
 
 
-def test_grpc(service, capsys, monkeypatch):
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of the short client
+def test_the_grpc_client_of_the_readme_prints_its_answer(service, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     (client,) = blocks("python")
     assert len(client.split("\n\n")[1].splitlines()) <= 10
@@ -55,10 +56,10 @@ def test_grpc(service, capsys, monkeypatch):
     assert float(printed) == pytest.approx(float(shown), rel=1e-5, abs=2e-6)
 
 
-def test_bad_images_are_invalid_arguments(service, photos):
+def test_bad_images_are_invalid_arguments_of_grpc(service, photos):
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = "encoded"
-    for name, file in (("in0", png(photos[0][0])), ("in1", b"no picture")):
+    for name, file in (("in0", png(photos[0][0])), ("in1", b"no image")):
         request.inputs[name].CopyFrom(tf.make_tensor_proto([file]))
     with stand_in_serving.grpc_server(service) as port:
         channel = grpc.insecure_channel(f"127.0.0.1:{port}")

@@ -10,7 +10,7 @@ import pytest
 from lpips_tf._support.whole_files import hdf5_written_whole, numbered_folder, written_whole
 
 
-def test_written_when_the_block_ends(tmp_path):
+def test_a_file_is_written_when_the_block_ends(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")
     with written_whole(path) as temporary:
@@ -22,17 +22,22 @@ def test_written_when_the_block_ends(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_untouched_when_the_block_raises(tmp_path, error):
+def test_a_file_is_untouched_when_the_block_raises(tmp_path, error):
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(error), written_whole(path) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write():
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
 
 
-def test_readable_like_any_new_file(tmp_path):
+def test_a_file_is_readable_like_any_new_one(tmp_path):
     (tmp_path / "plain").touch()
     with written_whole(tmp_path / "out"):
         pass
@@ -40,7 +45,7 @@ def test_readable_like_any_new_file(tmp_path):
     assert len(modes) == 1
 
 
-def test_a_folder_or_a_missing_one(tmp_path):
+def test_a_folder_in_the_place_of_a_file_and_a_missing_folder_are_told(tmp_path):
     with (
         pytest.raises(IsADirectoryError, match=r"Cannot write .*: it is a folder"),
         written_whole(tmp_path),
@@ -53,7 +58,7 @@ def test_a_folder_or_a_missing_one(tmp_path):
         pass
 
 
-def test_folders_are_numbered(tmp_path):
+def test_folders_are_numbered_in_turn(tmp_path):
     root = tmp_path / "new" / "models"
     assert numbered_folder(root, lambda folder: (folder / "file").touch()) == root / "1"
     (root / "٣").mkdir()  # no number that other programs would know
@@ -63,7 +68,7 @@ def test_folders_are_numbered(tmp_path):
     assert stat.S_IMODE((root / "8").stat().st_mode) == stat.S_IMODE(root.stat().st_mode)
 
 
-def test_another_takes_the_number_meanwhile(tmp_path):
+def test_a_number_that_another_takes_meanwhile_is_not_replaced(tmp_path):
     def write(folder):
         (folder / "mine").touch()
         (tmp_path / "1").mkdir(exist_ok=True)
@@ -78,7 +83,7 @@ def test_another_takes_the_number_meanwhile(tmp_path):
     assert [path.name for path in (tmp_path / "2").iterdir()] == ["mine"]
 
 
-def test_a_full_disk(tmp_path):
+def test_a_full_disk_is_told_of_the_file_that_was_asked_for(tmp_path):
     def write(folder):
         raise OSError(errno.ENOSPC, "of some library")
 
@@ -93,19 +98,21 @@ def test_a_full_disk(tmp_path):
 
 
 @pytest.mark.parametrize("limit", range(0, 60_000, 7_000))
-def test_a_full_disk_while_hdf5_is_written(tmp_path, limit):
+def test_a_full_disk_while_hdf5_is_written_leaves_nothing(tmp_path, limit):
     """Nothing of it is left to HDF5, which ends the process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        with (
-            pytest.raises(OSError, match=r"^Cannot write .*/new\.h5: File too large$") as raised,
-            hdf5_written_whole(tmp_path / "new.h5") as file,
-        ):
+
+    def write():
+        with hdf5_written_whole(tmp_path / "new.h5") as file:
             file.attrs["format"] = "cats"
             file["small"] = np.zeros(10_000)[:5_000]
             part = file.create_dataset("parts", (2, 10_000), "u1")
             part[0], part[1] = 1, 2
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match=r"^Cannot write .*/new\.h5: File too large$") as raised:
+            write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert raised.value.errno == errno.EFBIG

@@ -40,7 +40,7 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-def test_fetched_once_and_kept_converted(server, home, state, capsys, monkeypatch):
+def test_weights_are_fetched_once_and_kept_converted(server, home, state, capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     metric = lpips_tf.LPIPS(net="squeeze")
     lpips_tf.LPIPS(net="squeeze")
@@ -63,13 +63,13 @@ def test_no_request_when_kept_or_given(server, tmp_path, checkpoint):
     assert len(server.requests) == 0
 
 
-def test_quiet_without_a_terminal(server, capsys):
+def test_a_download_prints_nothing_without_a_terminal(server, capsys):
     lpips_tf.LPIPS(net="squeeze")
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("damage", ["cut", "cut silently", "corrupt", "missing"])
-def test_bad_download_leaves_nothing_and_is_tried_again(server, home, checkpoint, damage):
+def test_a_bad_download_leaves_nothing_and_is_tried_again(server, home, checkpoint, damage):
     files = {
         "cut": checkpoint[: len(checkpoint) // 2],
         "cut silently": checkpoint[: len(checkpoint) // 2],
@@ -86,7 +86,7 @@ def test_bad_download_leaves_nothing_and_is_tried_again(server, home, checkpoint
     assert len(server.requests) == 2
 
 
-def test_no_network(server, home):
+def test_without_a_network_the_error_says_what_to_do(server, home):
     server.shutdown()
     server.server_close()
     with pytest.raises(OSError, match=r"Without a network.*backbone_weights=") as caught:
@@ -95,7 +95,7 @@ def test_no_network(server, home):
     assert list(home.iterdir()) == []
 
 
-def test_damaged_kept_file_is_fetched_again(server, home):
+def test_a_kept_file_that_is_damaged_is_fetched_again(server, home):
     home.mkdir()
     packaged = downloads.Path(lpips_tf.__file__).parent / "weights"
     others = [b"half of a file", (packaged / "squeeze_bapps_0.1.h5").read_bytes()]
@@ -105,14 +105,14 @@ def test_damaged_kept_file_is_fetched_again(server, home):
         assert len(server.requests) == requests
 
 
-def test_unwritable_home(server, home, monkeypatch):
+def test_a_home_that_cannot_be_written_is_told_before_the_download(server, home, monkeypatch):
     home.write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"Cannot keep .*home: .*Set LPIPS_TF_HOME"):
         lpips_tf.LPIPS(net="squeeze")
     assert len(server.requests) == 0
 
 
-def test_home(monkeypatch, tmp_path):
+def test_the_home_is_lpips_tf_home_or_lies_in_that_of_keras(monkeypatch, tmp_path):
     monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path))
     assert downloads.home() == tmp_path
     monkeypatch.delenv("LPIPS_TF_HOME")

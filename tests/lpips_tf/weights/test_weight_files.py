@@ -20,7 +20,7 @@ WEIGHTS = Weights(
 )
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_what_is_written_is_read_again(tmp_path):
     assert weight_files.write(tmp_path / "a.h5", WEIGHTS)
     read = weight_files.read(tmp_path / "a.h5")
     assert read.attributes() == WEIGHTS.attributes()
@@ -59,12 +59,12 @@ def test_packaged_files_say_where_they_come_from(name):
         assert all(d.shuffle and d.compression == "gzip" and d.dtype == "<f4" for d in datasets)
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_weight_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is none at .*none\.h5"):
         weight_files.read(tmp_path / "none.h5")
 
 
-def test_cut_file(tmp_path):
+def test_a_weight_file_that_is_cut_is_damaged(tmp_path):
     path = tmp_path / "a.h5"
     weight_files.write(path, WEIGHTS)
     data = path.read_bytes()
@@ -74,8 +74,8 @@ def test_cut_file(tmp_path):
             weight_files.read(path)
 
 
-def test_flipped_bit(tmp_path):
-    """A checksum tells: wrong weights must never load silently."""
+def test_a_flipped_bit_is_told_by_the_checksum(tmp_path):
+    """Wrong weights must never load silently."""
     path = tmp_path / "a.h5"
     arrays = {"head0/kernel": np.random.default_rng(0).random(5000, "f4")}
     weight_files.write(path, Weights("heads", "alex", arrays))
@@ -86,7 +86,7 @@ def test_flipped_bit(tmp_path):
         weight_files.read(path)
 
 
-def test_foreign_hdf5_file(tmp_path):
+def test_another_hdf5_file_is_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(ValueError, match=r"format 'lpips_tf weights 1'.*format=None"):

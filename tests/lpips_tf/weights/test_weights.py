@@ -30,33 +30,33 @@ def test_checkpoints_load_directly(tmp_path, net):
         np.testing.assert_array_equal(numbers(head.kernel), tensor.ravel())
 
 
-def test_converted_files_load(tmp_path):
+def test_converted_heads_load(tmp_path):
     arrays = {f"head{i}/kernel": rng.random(c, "f4") for i, c in enumerate(HEAD_CHANNELS["alex"])}
     weight_files.write(tmp_path / "a.h5", Weights("heads", "alex", arrays, version="0.1"))
     metric = lpips_tf.LPIPS(head_weights=tmp_path / "a.h5")
     np.testing.assert_array_equal(numbers(metric.heads[3].kernel), arrays["head3/kernel"])
 
 
-def test_heads_of_another_network():
+def test_packaged_heads_of_another_network_are_refused():
     path = weight_files.Path(lpips_tf.__file__).parent / "weights" / "vgg_bapps_0.1.h5"
     with pytest.raises(ValueError, match=r"heads weights of net='alex'\. .*of net='vgg'"):
         lpips_tf.LPIPS(net="alex", head_weights=path)
 
 
-def test_heads_of_another_network_from_pytorch(tmp_path):
+def test_pytorchs_heads_of_another_network_are_refused(tmp_path):
     path = torch_files.save(tmp_path / "squeeze.pth", torch_files.head_tensors("squeeze"))
     with pytest.raises(ValueError, match=r"net='vgg'.*squeeze\.pth.*net='squeeze'"):
         lpips_tf.LPIPS(net="vgg", head_weights=path)
 
 
-def test_heads_of_another_version():
+def test_heads_of_another_version_are_refused():
     path = weight_files.Path(lpips_tf.__file__).parent / "weights" / "alex_bapps_0.0.h5"
     with pytest.raises(ValueError, match=r"version='0\.1'.*version='0\.0'"):
         lpips_tf.LPIPS(head_weights=path)
     assert lpips_tf.LPIPS(version="0.0", head_weights=path).heads
 
 
-def test_heads_as_backbone():
+def test_heads_in_place_of_a_backbone_are_refused():
     path = weight_files.Path(lpips_tf.__file__).parent / "weights" / "alex_bapps_0.1.h5"
     with pytest.raises(ValueError, match=r"Expected backbone weights.*with heads weights"):
         lpips_tf.LPIPS(backbone_weights=path)
@@ -75,7 +75,7 @@ def test_heads_as_backbone():
         ),
     ],
 )
-def test_wrong_arrays(tmp_path, change, message):
+def test_a_wrong_array_is_refused_by_name(tmp_path, change, message):
     arrays = {f"head{i}/kernel": rng.random(c, "f4") for i, c in enumerate(HEAD_CHANNELS["alex"])}
     change(arrays)
     weight_files.write(tmp_path / "a.h5", Weights("heads", "alex", arrays))
@@ -83,7 +83,7 @@ def test_wrong_arrays(tmp_path, change, message):
         lpips_tf.LPIPS(head_weights=tmp_path / "a.h5")
 
 
-def test_missing_damaged_and_folder(tmp_path):
+def test_weights_that_cannot_be_read_are_refused_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is none at"):
         lpips_tf.LPIPS(backbone_weights=tmp_path / "none.pth")
     (tmp_path / "bad.pth").write_bytes(b"PK\x03\x04 and no more")

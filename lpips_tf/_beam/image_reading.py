@@ -1,0 +1,84 @@
+"""Reads the images that elements name, from any file system that Beam knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics.metric import Metrics
+from apache_beam.pvalue import TaggedOutput
+
+from lpips_tf import images
+from lpips_tf.metric import NETWORKS
+
+NAMESPACE = "lpips_tf"  # of the counters
+FAILED = "failed"  # the output of elements whose images cannot be compared
+Element = dict[str, Any]
+
+
+class Task(NamedTuple):
+    """An element and the images that it names."""
+
+    element: Element
+    images: Sequence[npt.NDArray[np.uint8]]
+
+
+class Read(beam.DoFn):
+    """Reads the images that fields of an element name, to a `Task`, or to `FAILED`.
+
+    Args:
+        fields: of an element, the paths of images.
+        net: the network, which has a minimum size.
+        nothing: further fields of an element that fails.
+        srgb: convert images with other colour profiles.
+    """
+
+    def __init__(
+        self, fields: Sequence[str], net: str, nothing: Mapping[str, Any], srgb: bool
+    ) -> None:
+        self._fields = fields
+        self._srgb = srgb
+        self._least_side = NETWORKS[net].least_side
+        self._nothing = nothing
+        self._errors = Metrics.counter(NAMESPACE, "errors")
+
+    def process(self, element: Element) -> Iterator[Task | TaggedOutput[str, Element]]:
+        """Yields the task of an element, or the element with its error."""
+        try:
+            loaded = [_loaded(element, field, self._srgb) for field in self._fields]
+            self._check_sizes(element, loaded)
+        except (OSError, ValueError) as error:
+            self._errors.inc()
+            yield TaggedOutput(FAILED, {**element, **self._nothing, "error": str(error)})
+            return
+        yield Task(element, loaded)
+
+    def _check_sizes(self, element: Element, loaded: Sequence[npt.NDArray[np.uint8]]) -> None:
+        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in loaded]
+        named = " and ".join(
+            f"{element[field]} of {size}" for field, size in zip(self._fields, sizes, strict=True)
+        )
+        if len(set(sizes)) > 1:
+            raise ValueError(f"Expected images of one size. Received: {named} pixels")
+        if min(loaded[0].shape[:2]) < self._least_side:
+            least = f"{self._least_side}x{self._least_side}"
+            raise ValueError(f"Expected images of at least {least} pixels. Received: {named}")
+
+
+def _loaded(element: Element, field: str, srgb: bool) -> npt.NDArray[np.uint8]:
+    path = element.get(field)
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"Expected a path as {field}. Received: {path!r}")
+    try:
+        with FileSystems.open(path) as file:
+            content = file.read()
+    except Exception as error:  # each file system has its own
+        raise OSError(f"Cannot read {path}: {error}") from error
+    return images.decode(content, path, srgb)

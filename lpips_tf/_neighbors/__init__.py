@@ -1,0 +1,1 @@
+"""Parts of `lpips_tf.neighbors`: embeddings, their sketches, FAISS' indexes, files, groups."""

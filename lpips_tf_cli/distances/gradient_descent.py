@@ -1,0 +1,139 @@
+"""Moves an image towards another by gradient descent, as the official `lpips_loss.py` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from PIL import Image
+
+import lpips_tf
+from lpips_tf import images
+from lpips_tf_cli.console.imports import quietly
+from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.distances import batches
+
+
+class Descent(NamedTuple):
+    """The images and distances of a descent."""
+
+    image: np.ndarray  # the last, (H, W, 3) uint8
+    distances: list[float]  # at first and after each step, of images before rounding
+    frames: list[np.ndarray]  # some of the images, evenly spaced: the first, …, the last
+    last: float  # distance of the last image as uint8
+
+
+def optimize_image(
+    metric: lpips_tf.LPIPS,
+    reference: Path,
+    start: Path,
+    steps: int,
+    learning_rate: float,
+    frames: int,
+    srgb: bool = False,
+) -> Descent:
+    """Moves the image in one file towards that in another, under a progress bar.
+
+    Raises:
+        ValueError: the images' sizes differ.
+    """
+    batches.same_size((reference, start), metric.least_side)
+    target, image = images.load(reference, srgb), images.load(start, srgb)
+    kept = {round(i * steps / (frames - 1)) for i in range(frames)} if frames else set()
+    shown, distances = [], []
+    with progress_bar("distance") as progress:
+        descent = descend(metric, target, image, steps, learning_rate)
+        for step, (moved, distance) in enumerate(descent):
+            distances.append(distance)
+            if step in kept:
+                shown.append(moved)
+            progress(step, steps)
+            progress.describe(f"distance {distance:.4f}")
+    last = ops.convert_to_numpy(metric(target[None], moved[None]))
+    return Descent(moved, distances, shown, float(last[0]))
+
+
+def descend(
+    metric: lpips_tf.LPIPS,
+    reference: np.ndarray,
+    start: np.ndarray,
+    steps: int,
+    learning_rate: float,
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Moves `start` towards `reference` with Adam, clamped to the range of an image.
+
+    Args:
+        metric: with the default `value_range`.
+        reference, start: (H, W, 3) uint8.
+        steps: number of steps.
+        learning_rate: of Adam. A value in [-1, 1] moves by about this much at most in a step.
+
+    Yields:
+        The image (H, W, 3) uint8 and its distance before rounding to uint8, `steps` + 1 times. The
+        first are those of `start`.
+    """
+    model = _ImageModel(_to_floats(start))
+    model.compile(keras.optimizers.Adam(learning_rate), loss=metric)
+    nothing, target = np.zeros((1, 1), np.float32), _to_floats(reference)
+    for step in range(steps + 1):
+        image = model.image()
+        model.reset_metrics()  # some versions of Keras average over all calls otherwise
+        run = model.train_on_batch if step < steps else model.test_on_batch
+        yield image, float(run(nothing, target))
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Writes a PNG file."""
+    Image.fromarray(image).save(path, "PNG")
+
+
+def save_distance_curve(path: Path, distances: list[float], name: str) -> None:
+    """Plots the distance by step, in the format that the suffix names."""
+    with quietly():  # Matplotlib reports on its fonts at first use
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel=name)
+    least, most = min(distances), max(distances)
+    if 0 < least < most / 10:  # narrower ranges have too few ticks in logarithmic steps
+        axes.set_yscale("log")
+        if least > most / 1e5:
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axes.yaxis.set_minor_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0)
+    axes.plot(distances)
+    axes.grid(which="both", alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+class _ImageModel(keras.Model):
+    """A model whose only weight is its output: the values of an image (1, H, W, 3) in [-1, 1]."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(name="image", dtype="float32")
+        self.values = self.add_weight(shape=values.shape, constraint=_Clamped(), name="values")
+        self.values.assign(values)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.convert_to_tensor(self.values)
+
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        values: np.ndarray = ops.convert_to_numpy(self.values.value)[0]
+        return np.round((values + 1) * 127.5).astype(np.uint8)
+
+
+class _Clamped(keras.constraints.Constraint):
+    def __call__(self, values: Any) -> Any:
+        return ops.clip(values, -1, 1)
+
+
+def _to_floats(image: np.ndarray) -> np.ndarray:
+    return (image / np.float32(127.5) - 1)[None]

@@ -1,0 +1,196 @@
+"""A SavedModel computes what the metric computes, without this package."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from benchmarks.synthetic_bapps import png
+from checking import assert_official, assert_official_gradient, in_range, numbers
+
+import lpips_tf
+from lpips_tf import export
+
+
+@pytest.mark.parametrize("options", [{}, {"version": "0.0"}, {"lpips": False}, {"net": "vgg"}])
+def test_saved_model_equals_the_metric(saved, photos, options):
+    metric, folder = saved(**options)
+    expected, embedded = metric(*photos), metric.embed(photos[0])
+    loaded = tf.saved_model.load(str(folder))
+    floats = [tf.constant(in_range(batch)) for batch in photos]
+    files = [tf.constant([png(image) for image in batch]) for batch in photos]
+    signatures = loaded.signatures
+    for inputs, name in ((floats, "serving_default"), (photos, "uint8"), (files, "encoded")):
+        found = signatures[name](in0=tf.constant(inputs[0]), in1=tf.constant(inputs[1]))
+        assert_official(found["distance"], numbers(expected))
+    assert_official(loaded(*floats), numbers(expected))
+    found = signatures["embed"](image=floats[0])["embedding"]
+    np.testing.assert_allclose(numbers(found), numbers(embedded), atol=1e-6)
+    for height, width in ((64, 33), (70, 101)):
+        other = [in_range(batch[:1].repeat(2, 1).repeat(2, 2)[:, :height, :width])
+                 for batch in photos]  # fmt: skip
+        assert_official(loaded(*map(tf.constant, other)), numbers(metric(*other)))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size <= 1.1 * sum(v.value.shape.num_elements() * 4 for v in metric.variables)
+
+
+def gradient(function, in0, in1, **options):
+    """Of the sum of distances towards `in1`, by a function that TensorFlow compiles."""
+
+    @tf.function(**options)
+    def compute(in0, in1):
+        with tf.GradientTape() as tape:
+            tape.watch(in1)
+            total = tf.reduce_sum(function(in0, in1))
+        return tape.gradient(total, in1)
+
+    return compute(in0, in1).numpy()
+
+
+@pytest.mark.parametrize(
+    ("net", "jit_compile"),
+    [("alex", False), ("vgg", False), pytest.param("alex", True, marks=pytest.mark.slow)],
+)
+def test_gradients_through_the_saved_model_are_those_of_the_metric(saved, photos, net, jit_compile):
+    metric, folder = saved(net=net)
+    loaded = tf.saved_model.load(str(folder))
+    pair = [tf.constant(in_range(batch)) for batch in photos]
+    expected = gradient(metric, *pair, jit_compile=jit_compile)
+    received = gradient(loaded, *pair, jit_compile=jit_compile)
+    np.testing.assert_allclose(received, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_gradients_through_the_saved_model_are_the_official_ones(saved, golden, net):
+    loaded = tf.saved_model.load(str(saved(net=net)[1]))
+    in0, in1 = (tf.constant(in_range(golden[name])) for name in ("odd0", "odd1"))
+    with tf.GradientTape() as tape:
+        tape.watch(in1)
+        total = tf.reduce_sum(loaded(in0, in1))
+    assert tape.watched_variables() == ()  # its weights are frozen
+    found, expected = tape.gradient(total, in1).numpy(), golden[f"{net}/0.1/lpips/odd/gradient"]
+    assert_official_gradient(found, expected)
+
+
+@pytest.mark.parametrize("options", [{}, pytest.param({"spatial": True}, marks=pytest.mark.slow)])
+def test_xla_compiles_gradients_once(saved, photos, options):
+    """It would compile anew for each batch if the forward pass handed axes to the backward pass,
+    as those have to be known while it compiles, and with them all that the forward pass is given.
+    """
+    loaded = tf.saved_model.load(str(saved(**options)[1]))
+
+    @tf.function(jit_compile=True)
+    def compiled(in0, in1):
+        with tf.GradientTape() as tape:
+            tape.watch(in1)
+            total = tf.reduce_sum(loaded(in0, in1))
+        return tape.gradient(total, in1)
+
+    batches = [tf.constant(in_range(photos[1][i : i + 1])) for i in range(4)]
+    seconds = []
+    for batch in batches:
+        start = time.perf_counter()
+        compiled(batches[0], batch).numpy()
+        seconds.append(time.perf_counter() - start)
+    # A hundredth, so no machine is too noisy to see it.
+    assert min(seconds[1:]) < seconds[0] / 4, seconds
+
+
+def test_a_loaded_model_takes_what_the_metric_takes(saved, photos):
+    metric, folder = saved()
+    loaded, expected = tf.saved_model.load(str(folder)), metric(*photos)
+    for convert in (np.asarray, tf.constant):
+        assert_official(loaded(*map(convert, photos)), numbers(expected))
+        assert_official(loaded(*(convert(in_range(x)) for x in photos)), numbers(expected))
+    for wrong in (photos[1].astype("int32"), in_range(photos[1]), photos[1][..., 0]):
+        with pytest.raises(ValueError, match="matching concrete function"):
+            loaded(photos[0], wrong)
+
+
+def test_a_model_with_negative_heads_has_no_embedding(tmp_path, photos):
+    metric = lpips_tf.LPIPS()
+    kernel = metric.heads[0].get_weights()[0]
+    metric.heads[0].set_weights([kernel - kernel.max() / 2])
+    folder = export.export_saved_model(metric, tmp_path)
+    loaded = tf.saved_model.load(str(folder))
+    assert set(loaded.signatures) == {"serving_default", "uint8", "encoded"}
+    assert_official(loaded(*photos), numbers(metric(*photos)))
+
+
+def test_a_spatial_model_gives_maps_and_no_embedding(saved, photos):
+    metric, folder = saved(spatial=True)
+    signatures = tf.saved_model.load(str(folder)).signatures
+    assert set(signatures) == {"serving_default", "uint8", "encoded"}
+    found = signatures["uint8"](in0=tf.constant(photos[0]), in1=tf.constant(photos[1]))
+    assert_official(found["distance"], numbers(metric(*photos)))
+
+
+def test_a_model_takes_images_of_the_value_range_of_its_metric(saved, photos):
+    metric, folder = saved(value_range=(0, 1))
+    loaded = tf.saved_model.load(str(folder))
+    floats = [tf.constant(in_range(batch, 0, 1)) for batch in photos]
+    assert_official(loaded(*floats), numbers(metric(*photos)))
+
+
+WITHOUT_PACKAGE = """
+import sys
+sys.modules["lpips_tf"] = None  # cannot be imported
+import numpy as np, tensorflow as tf, keras
+
+loss = tf.saved_model.load(sys.argv[1])
+x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype("float32")
+image = keras.Input((32, 32, 3))
+model = keras.Model(image, keras.layers.Conv2D(3, 3, padding="same", activation="tanh")(image))
+model.compile(keras.optimizers.Adam(0.01), loss=loss)
+losses = model.fit(x, x, epochs=8, batch_size=4, verbose=0).history["loss"]
+assert losses[-1] < 0.8 * losses[0], losses
+
+def perceptual(y_true, y_pred):
+    return loss(y_true, y_pred)
+
+model.compile("adam", loss=perceptual)
+model.save("model.keras")  # Keras saves the names of functions
+again = keras.saving.load_model("model.keras", compile=False)
+assert np.array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+layer = keras.layers.TFSMLayer(sys.argv[1], call_endpoint="serving_default")
+assert layer.trainable_weights == []
+"""
+
+
+@pytest.mark.slow
+def test_a_model_is_a_loss_without_this_package(saved, tmp_path):
+    _, folder = saved()
+    subprocess.run([sys.executable, "-P", "-c", WITHOUT_PACKAGE, folder], cwd=tmp_path, check=True)
+
+
+@pytest.mark.slow
+def test_saved_model_cli_runs_every_signature(saved, photos, tmp_path):
+    """TensorFlow's own command, in a process without this package."""
+    metric, folder = saved()
+    names = {"serving_default": "in0", "uint8": "in0", "encoded": "in0", "embed": "image"}
+    np.savez(
+        tmp_path / "inputs.npz", f0=in_range(photos[0]), f1=in_range(photos[1]), u0=photos[0],
+        u1=photos[1], e0=[png(x) for x in photos[0]], e1=[png(x) for x in photos[1]],
+    )  # fmt: skip
+    file = tmp_path / "inputs.npz"
+    for signature, first in names.items():
+        letter = {"serving_default": "f", "embed": "f", "uint8": "u", "encoded": "e"}[signature]
+        inputs = f"{first}={file}[{letter}0]"
+        if signature != "embed":
+            inputs += f";in1={file}[{letter}1]"
+        subprocess.run(
+            [Path(sys.executable).parent / "saved_model_cli", "run", "--dir", folder, "--tag_set",
+             "serve", "--signature_def", signature, "--inputs", inputs, "--outdir", tmp_path,
+             "--overwrite"],
+            cwd=tmp_path, check=True, capture_output=True,
+        )  # fmt: skip
+        if signature == "embed":
+            found, expected = np.load(tmp_path / "embedding.npy"), metric.embed(photos[0])
+            np.testing.assert_allclose(found, numbers(expected), atol=1e-6)
+        else:
+            assert_official(np.load(tmp_path / "distance.npy"), numbers(metric(*photos)))
+            (tmp_path / "distance.npy").unlink()

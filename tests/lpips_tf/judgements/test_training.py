@@ -1,0 +1,222 @@
+"""The ranking model trains heads and networks, and reports loss and agreement."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from checking import ROOT, numbers
+
+import lpips_tf
+from lpips_tf import scores, training
+
+
+@pytest.fixture(scope="module")
+def triplets():
+    """Small images, one of each pair nearer, and what five people say."""
+    rng = np.random.default_rng(0)
+    ref = rng.integers(0, 256, (48, 8, 8, 3)).repeat(5, 1).repeat(5, 2).astype("uint8")
+    strengths = rng.uniform(0, 1, (2, 48))
+    p0, p1 = (
+        np.clip(ref + rng.normal(0, 1, ref.shape) * 80 * s[:, None, None, None], 0, 255)
+        for s in strengths
+    )
+    judge = rng.binomial(5, 1 / (1 + np.exp(8 * (strengths[1] - strengths[0])))) / 5
+    return (ref, p0.astype("uint8"), p1.astype("uint8")), judge.astype("float32")
+
+
+def heads_of(metric):
+    return np.concatenate([numbers(head.kernel) for head in metric.heads])
+
+
+def test_training_fits_heads_and_leaves_the_backbone(triplets):
+    keras.utils.set_random_seed(0)
+    metric = lpips_tf.LPIPS(head_weights=None)
+    model = training.RankingModel(metric)
+    model.compile(training.optimizer(1e-2))
+    backbone = [numbers(v) for v in metric.backbone.variables]
+    history = model.fit(*triplets, batch_size=16, epochs=8, verbose=0).history
+    assert set(history) == {"loss", "two_afc"}
+    assert history["loss"][-1] < history["loss"][0]
+    for before, after in zip(backbone, metric.backbone.variables, strict=True):
+        np.testing.assert_array_equal(before, numbers(after))
+    assert heads_of(metric).min() == 0  # some would have become negative
+
+
+def test_evaluate_reports_the_loss_and_the_agreement(triplets, build):
+    (ref, p0, p1), judge = triplets
+    metric = build()
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    reported = model.evaluate((ref, p0, p1), judge, batch_size=20, verbose=0, return_dict=True)
+    d0, d1 = (numbers(d) for d in metric.distances(ref, p0, p1))
+    assert reported["two_afc"] == pytest.approx(scores.two_afc_score(d0, d1, judge), abs=1e-6)
+    probability = keras.ops.sigmoid(model.rank(d0, d1))
+    expected = keras.losses.binary_crossentropy(judge[:, None], probability[:, None])
+    assert reported["loss"] == pytest.approx(float(np.mean(expected)), rel=1e-4)
+
+
+def test_differences_are_dropped_in_training_only(triplets):
+    (ref, p0, p1), _ = triplets
+    model = training.RankingModel(lpips_tf.LPIPS())
+    inputs = (ref[:4], p0[:4], p1[:4])
+    still = [numbers(model(inputs)["distances"]) for _ in range(2)]
+    np.testing.assert_array_equal(*still)
+    dropped = [numbers(model(inputs, training=True)["distances"]) for _ in range(2)]
+    assert (dropped[0] != dropped[1]).all()
+
+
+@pytest.mark.parametrize("mode", ["tune", "scratch"])
+def test_tune_and_scratch_train_the_backbone_too(triplets, mode):
+    keras.utils.set_random_seed(0)
+    metric = lpips_tf.LPIPS(
+        backbone_weights=None if mode == "scratch" else "imagenet", head_weights=None
+    )
+    model = training.RankingModel(metric, mode)
+    model.compile(training.optimizer(1e-3))
+    before = [numbers(v) for v in metric.backbone.variables]
+    history = model.fit(*triplets, batch_size=16, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    after = [numbers(v) for v in metric.backbone.variables]
+    assert all((a != b).any() for a, b in zip(before, after, strict=True))
+    assert heads_of(metric).min() >= 0
+
+
+TWO_DEVICES = """
+import contextlib, sys
+import keras, numpy as np, tensorflow as tf
+import lpips_tf
+from lpips_tf import training
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+rng = np.random.default_rng(0)
+images = tuple(rng.integers(0, 256, (60, 32, 32, 3), "uint8") for _ in range(3))
+data = tf.data.Dataset.from_tensor_slices((images, rng.uniform(0, 1, 60))).batch(20)
+# Adam divides by the size of gradients, also where that is no more than rounding.
+optimizer = {"heads": training.optimizer, "tune": keras.optimizers.SGD}[sys.argv[1]]
+
+
+def weights(scope):
+    keras.utils.set_random_seed(0)
+    with scope:
+        metric = lpips_tf.LPIPS(head_weights=None, dropout=0)
+        model = training.RankingModel(metric, sys.argv[1])
+        model.compile(optimizer(1e-2))
+    history = model.fit(data, epochs=2, verbose=0).history
+    return model.get_weights(), history
+
+
+(one, history1) = weights(contextlib.nullcontext())
+(two, history2) = weights(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())
+for x, y in zip(one, two, strict=True):
+    np.testing.assert_allclose(y, x, atol=1e-5)
+for name in history1:
+    np.testing.assert_allclose(history2[name], history1[name], atol=1e-5)
+keras.utils.set_random_seed(0)
+assert any(abs(x - y).max() > 1e-4 for x, y in zip(
+    one, training.RankingModel(lpips_tf.LPIPS(head_weights=None)).get_weights()))
+"""
+
+
+@pytest.mark.parametrize("mode", ["heads", "tune"])
+@pytest.mark.slow
+def test_two_devices_train_as_one(mode):
+    subprocess.run([sys.executable, "-c", TWO_DEVICES, mode], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+@pytest.mark.slow
+def test_heads_are_never_negative_and_convolutions_may_be(triplets, net):
+    """SqueezeNet has 1x1 convolutions of its own, which the constraint must not touch."""
+    keras.utils.set_random_seed(0)
+    source = None if net == "squeeze" else "imagenet"
+    metric = lpips_tf.LPIPS(net, backbone_weights=source, head_weights=None)
+    model = training.RankingModel(metric, "tune")
+    model.compile(training.optimizer(1e-3))
+    least = []
+    (ref, p0, p1), judge = triplets
+    for i in range(0, 48, 12):
+        rows = slice(i, i + 12)
+        model.train_on_batch((ref[rows], p0[rows], p1[rows]), judge[rows])
+        least.append(heads_of(metric).min())
+    assert min(least) == 0
+    kernels = [v for v in metric.backbone.trainable_variables if v.name == "kernel"]
+    assert all(numbers(kernel).min() < 0 for kernel in kernels)
+
+
+def test_the_learning_rate_is_flat_and_then_falls_to_0():
+    rates = [training.learning_rate(epoch) for epoch in range(10)]
+    np.testing.assert_allclose(rates, [1e-4] * 6 + [8e-5, 6e-5, 4e-5, 2e-5])
+    assert [training.learning_rate(i, 1, 2, 0) for i in range(2)] == [1, 1]
+
+
+def test_a_saved_ranking_model_has_its_weights(triplets, tmp_path):
+    model = training.RankingModel(lpips_tf.LPIPS(head_weights=None))
+    model.compile(training.optimizer(1e-2))
+    model.fit(*triplets, batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    inputs = tuple(x[:4] for x in triplets[0])
+    for name, value in model(inputs).items():
+        np.testing.assert_allclose(numbers(loaded(inputs)[name]), numbers(value), atol=1e-6)
+    np.testing.assert_array_equal(heads_of(loaded.metric), heads_of(model.metric))
+
+
+def test_inputs_of_another_number_or_shape_are_refused(triplets):
+    ref, p0, _ = triplets[0]
+    model = training.RankingModel(lpips_tf.LPIPS())
+    with pytest.raises(ValueError, match=r"reference, image0, image1\). Received: \[?\(?\(2, 40"):
+        model((ref[:2], p0[:2]))
+    cached = training.CachedRankingModel(lpips_tf.LPIPS())
+    with pytest.raises(ValueError, match=r"\(N, 2, 2, 1152\). Received: \(2, 2, 1152\)"):
+        cached(np.zeros((2, 2, 1152), "float32"))
+
+
+def test_modes_and_metrics_that_cannot_be_trained_are_refused():
+    with pytest.raises(ValueError, match=r"'heads', 'tune', 'scratch'. Received: mode='head'"):
+        training.RankingModel(lpips_tf.LPIPS(), "head")
+    with pytest.raises(ValueError, match=r"Received: lpips=False, spatial=False"):
+        training.RankingModel(lpips_tf.LPIPS(lpips=False))
+    with pytest.raises(ValueError, match=r"Received: lpips=True, spatial=True"):
+        training.RankingModel(lpips_tf.LPIPS(spatial=True))
+
+
+@pytest.mark.parametrize("wrong", [5, -0.2, np.nan])
+def test_judgements_that_are_no_fractions_are_refused(triplets, wrong):
+    inputs, judge = triplets
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    bad = np.where(np.arange(len(judge)) == 7, wrong, judge)
+    for run in (
+        lambda: model.fit(inputs, bad, verbose=0),
+        lambda: model.evaluate(inputs, bad, verbose=0),
+        lambda: model.fit(inputs, judge, validation_data=(inputs, bad), verbose=0),
+    ):
+        with pytest.raises(ValueError, match=rf"in \[0, 1\]. Received: .*judge with {wrong}"):
+            run()
+
+
+@pytest.mark.parametrize(
+    ("kind", "jit_compile"), [(training.RankingModel, False), (training.CachedRankingModel, True)]
+)
+def test_judgements_of_data_sets_that_are_no_fractions_make_results_nan(kind, jit_compile):
+    model = kind(lpips_tf.LPIPS())
+    model.compile(training.optimizer(), jit_compile=jit_compile)
+    images = tuple(np.zeros((3, 4, 31, 31, 3), "uint8"))
+    inputs = images if kind is training.RankingModel else np.ones((4, 2, 2, 1152), "float32")
+    for wrong, ended in ((0.5, np.isfinite), (5, np.isnan), (np.nan, np.isnan)):
+        judge = np.float32([1, wrong, 0, 1])
+        batches = tf.data.Dataset.from_tensors((inputs, judge))
+        reported = model.evaluate(batches, verbose=0, return_dict=True)
+        assert ended(reported["loss"]), wrong
+        assert ended(reported["two_afc"]), wrong
+
+
+def test_training_without_judgements_is_refused(triplets):
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    with pytest.raises(ValueError, match=r"\(\(ref, p0, p1\), judge\)\. Received: no judge"):
+        model.fit(triplets[0], verbose=0)
