@@ -1,8 +1,12 @@
 """TFDS' own test of a builder, on dummy data."""
 
+import pytest
 import tensorflow_datasets as tfds
 
 from tfds_bapps import bapps_dataset_builder, tree
+
+for name in ("dill", "pandas"):  # which TFDS' test case imports
+    pytest.importorskip(name, reason=f"`make test-all` installs {name}")
 
 
 class TwoAFCTest(tfds.testing.DatasetBuilderTestCase):

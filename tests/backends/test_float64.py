@@ -56,17 +56,6 @@ def test_gradients_in_float64_are_those_of_differences(net, first):
     assert (above - below) / (2 * step) == pytest.approx(slope, rel=1e-5)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
-@pytest.mark.parametrize("net", LEAST)
-def test_gradients_pass_the_gradcheck_of_pytorch(net):
-    import torch
-
-    pair = [torch.tensor(image, requires_grad=True) for image in images(net)]
-    compare = metric(net)
-    assert torch.autograd.gradcheck(lambda x, y: compare(x, y), pair, fast_mode=True, eps=1e-7)
-    assert compare(*pair).dtype == torch.float64
-
-
 @pytest.mark.skipif(BACKEND != "jax", reason="needs the JAX backend")
 def test_gradients_pass_the_check_grads_of_jax():
     from jax.test_util import check_grads

@@ -1,7 +1,5 @@
 """A metric's weights in the files and states of each backend."""
 
-import io
-
 import keras
 import numpy as np
 import pytest
@@ -23,18 +21,6 @@ def tuned():
     for head in metric.heads:
         head.kernel.assign(3 * head.kernel)
     return metric
-
-
-@pytest.mark.skipif(BACKEND != "torch", reason="needs the PyTorch backend")
-def test_state_dictionaries_of_pytorch_have_the_weights(images, tuned):
-    import torch
-
-    file = io.BytesIO()
-    torch.save(tuned.state_dict(), file)
-    file.seek(0)
-    restored = lpips_tf.LPIPS()
-    restored.load_state_dict(torch.load(file, weights_only=True))
-    np.testing.assert_array_equal(numbers(restored(*images)), numbers(tuned(*images)))
 
 
 def test_stateless_calls_use_the_values_they_are_given(images, tuned):

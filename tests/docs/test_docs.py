@@ -161,6 +161,7 @@ def printed_by(command, run_program):
 
 
 @pytest.mark.parametrize("page", pages_with("console"))
+@pytest.mark.slow
 def test_commands_of_a_page_print_what_stands_there(workplace, run_program, page):
     for text in blocks(page, "console"):
         for call in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:

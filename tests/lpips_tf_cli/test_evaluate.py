@@ -202,6 +202,7 @@ def test_prepared_data_that_are_damaged_are_told_in_one_line(evaluate, prepared,
     assert "IteratorGetNext" not in err
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_is_terminated_leaves_nothing(root, tmp_path):
     command = [sys.executable, "-c", "from lpips_tf_cli.main import main; main()", "evaluate",
                "--bapps-dir", str(root), "--save-distances", "x.csv"]  # fmt: skip

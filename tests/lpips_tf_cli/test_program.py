@@ -49,6 +49,7 @@ def test_no_arguments_show_the_help(run, arguments):
     assert "Usage: lpips-tf" in out
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_progress_bar(folder):
     terminal, end = pty.openpty()
     with subprocess.Popen(
@@ -65,6 +66,7 @@ def test_a_terminal_shows_a_progress_bar(folder):
     assert b"6/6" in drawn
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_told(folder):
     closed = subprocess.run(
         ["sh", "-c", '"$0" "$@" >&-', PROGRAM, "dirs", "d0", "d1"],
@@ -74,6 +76,7 @@ def test_a_closed_standard_output_is_told(folder):
     assert closed.stderr == b"lpips-tf: Cannot print: standard output is closed\n"
 
 
+@pytest.mark.slow
 def test_letters_that_an_encoding_lacks_are_escaped(folder):
     done = subprocess.run(
         [PROGRAM, "dirs", "d0", "d1"], cwd=folder, capture_output=True, check=True,
@@ -82,6 +85,7 @@ def test_letters_that_an_encoding_lacks_are_escaped(folder):
     assert b"\\xb1" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_missing_tensorflow_is_told_in_one_line(folder):
     code = (
         "import sys; sys.modules['tensorflow'] = None; from lpips_tf_cli.main import main; main()"
@@ -95,6 +99,7 @@ def test_a_missing_tensorflow_is_told_in_one_line(folder):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_had_enough_is_no_error(folder):
     """`lpips-tf … | head -0` ends quietly."""
     with subprocess.Popen(

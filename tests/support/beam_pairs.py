@@ -2,15 +2,17 @@
 
 import re
 
-import apache_beam as beam
 import numpy as np
 import pytest
-from apache_beam.testing.util import assert_that
 from checking import numbers
 from PIL import Image
 
 import lpips_tf
 from lpips_tf import images
+
+WANTED = "`make test-all` installs Apache Beam"
+beam = pytest.importorskip("apache_beam", reason=WANTED)
+assert_that = pytest.importorskip("apache_beam.testing.util", reason=WANTED).assert_that
 
 
 def write_pairs(folder):

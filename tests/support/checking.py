@@ -14,6 +14,7 @@ needs_squeezenet = pytest.mark.skipif(
     not SQUEEZENET.exists(), reason="SqueezeNet's convolutions are not beside the repository"
 )
 NETS = ["alex", "vgg", "squeeze"]  # SqueezeNet with random weights if need be
+QUICK_NETS = ["alex", pytest.param("vgg", marks=pytest.mark.slow), "squeeze"]
 OFFICIAL_NETS = ["alex", "vgg", pytest.param("squeeze", marks=needs_squeezenet)]
 
 

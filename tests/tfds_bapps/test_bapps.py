@@ -349,6 +349,7 @@ COMMAND = [importlib.util.find_spec(name) for name in ("apache_beam", "mlcroissa
 
 
 @pytest.mark.skipif(not all(COMMAND), reason="what the command tfds imports is not installed")
+@pytest.mark.slow
 def test_the_command_of_tfds_builds_the_data(root, tmp_path):
     command = [
         str(Path(sys.executable).with_name("tfds")), "build",

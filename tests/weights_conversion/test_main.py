@@ -21,7 +21,7 @@ def run(run_program):
     return functools.partial(run_program, command.main)
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg", marks=pytest.mark.slow), "squeeze"])
 def test_a_backbone_is_converted_with_its_source(run, tmp_path, net):
     state = torch_files.backbone_state(net)
     checkpoint, output = torch_files.save(tmp_path / "net.pth", state), tmp_path / "net.h5"

@@ -35,7 +35,13 @@ def onnx_run(path, in0, in1):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"lpips": False}, {"spatial": True}, {"value_range": (0, 255)}]
+    "options",
+    [
+        {},
+        {"spatial": True},
+        pytest.param({"lpips": False}, marks=pytest.mark.slow),
+        pytest.param({"value_range": (0, 255)}, marks=pytest.mark.slow),
+    ],
 )
 def test_onnx_equals_the_metric(photos, tmp_path, options):
     metric, path = lpips_tf.LPIPS(**options), tmp_path / "metric.onnx"

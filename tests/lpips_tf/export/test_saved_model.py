@@ -15,7 +15,14 @@ import lpips_tf
 from lpips_tf import export
 
 
-@pytest.mark.parametrize("options", [{}, {"version": "0.0"}, {"lpips": False}, {"net": "vgg"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"net": "vgg"},
+        pytest.param({"version": "0.0"}, marks=pytest.mark.slow),
+        pytest.param({"lpips": False}, marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_saved_model_equals_the_metric(saved, photos, options):
     metric, folder = saved(**options)
     expected, embedded = metric(*photos), metric.embed(photos[0])

@@ -68,7 +68,7 @@ def test_differences_are_dropped_in_training_only(triplets):
     assert (dropped[0] != dropped[1]).all()
 
 
-@pytest.mark.parametrize("mode", ["tune", "scratch"])
+@pytest.mark.parametrize("mode", ["tune", pytest.param("scratch", marks=pytest.mark.slow)])
 def test_tune_and_scratch_train_the_backbone_too(triplets, mode):
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(

@@ -187,9 +187,10 @@ def dead(metric):
     ("policy", "mode", "weights"),
     [
         ("float32", "eager", "imagenet"), ("float32", "eager", None), ("float32", "graph", "zero"),
-        ("float32", "XLA", "imagenet"), ("mixed_bfloat16", "graph", "imagenet"),
+        pytest.param("float32", "XLA", "imagenet", marks=pytest.mark.slow),
+        ("mixed_bfloat16", "graph", "imagenet"),
         ("mixed_float16", "graph", "imagenet"), ("mixed_float16", "graph", "zero"),
-        ("mixed_float16", "XLA", "zero"),
+        pytest.param("mixed_float16", "XLA", "zero", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_gradients_of_hard_pairs_are_finite(policy, mode, weights):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checking import NETS, ROOT, numbers
+from checking import ROOT, numbers
 from keras.src import testing
 
 import lpips_tf
@@ -198,7 +198,11 @@ def features(backbone, images):
 
 @pytest.mark.parametrize(
     ("net", "dtype"),
-    [*((net, "float32") for net in NETS), ("alex", "mixed_float16")],
+    [
+        ("alex", "float32"),
+        ("alex", "mixed_float16"),
+        *(pytest.param(net, "float32", marks=pytest.mark.slow) for net in ("vgg", "squeeze")),
+    ],
 )
 def test_backbones_are_copied_and_saved(net, dtype, x, tmp_path):
     backbone = lpips_tf.LPIPS(net, backbone_weights=None, dtype=dtype).backbone

@@ -69,6 +69,7 @@ def test_saved_models_carry_weights_of_ones_own(pairs, tmp_path):
     assert loaded.evaluate(y, x, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_losses_of_several_outputs_are_weighted(pairs):
     x, y = pairs
     model = network(outputs=2)

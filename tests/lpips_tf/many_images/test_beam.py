@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pytest
-from beam_pairs import assert_scored, distances, run_pipeline, write_pairs
+from beam_pairs import assert_scored, beam, distances, run_pipeline, write_pairs
 from checking import numbers
+from image_contents import ADOBE
+from PIL import Image
 
 import lpips_tf
 from lpips_tf import beam as transforms
@@ -161,3 +162,15 @@ def test_paths_may_be_objects(rows, expected):
         assert found[0]["distance"] == pytest.approx(expected[1], abs=2e-6)
 
     run_pipeline([element], ScorePairs(), check)
+
+
+def test_pipelines_convert_images_with_a_colour_profile(tmp_path, golden):
+    wide, plain = tmp_path / "wide.png", tmp_path / "plain.png"
+    Image.fromarray(golden["small0"][0]).save(wide, icc_profile=ADOBE)
+    Image.fromarray(images.load(wide, srgb=True)).save(plain)
+    pair = {"reference": str(wide), "image": str(plain)}
+
+    def check(found):
+        assert [row["distance"] for row in found] == [0]
+
+    run_pipeline([pair], ScorePairs(srgb=True), check)

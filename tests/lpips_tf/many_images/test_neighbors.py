@@ -41,7 +41,13 @@ def test_an_image_is_nearest_to_itself(index, crops):
     np.testing.assert_allclose(found.distances, 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("factory", ["PCA32,Flat", "SQ8", "PCA32,PQ8x4", "IVF4,Flat"])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "PCA32,PQ8x4",
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("PCA32,Flat", "SQ8", "IVF4,Flat")),
+    ],
+)
 def test_candidates_make_up_for_short_codes(build, crops, matrix, factory):
     index = Index.build(build(), crops[:300], factory=factory)
     found = index.search(crops[300:], k=10, candidates=100)

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from checking import NETS, numbers
+from checking import NETS, QUICK_NETS, numbers
 from photographs import noisy_pair
 
 from lpips_tf import tiling
 from lpips_tf._networks.receptive_fields import receptive_fields
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", QUICK_NETS)
 def test_tiles_give_the_distance_and_layers_of_the_whole_image(build, net):
     in0, in1 = noisy_pair(301, 277)
     expected, layers = build(net)(in0[None], in1[None], return_per_layer=True)
@@ -32,7 +32,7 @@ def test_tiles_give_the_distance_at_every_remainder_of_the_largest_stride(build,
         )
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", QUICK_NETS)
 def test_tiles_give_the_map_of_the_whole_image(build, net):
     in0, in1 = noisy_pair(213, 197)
     expected = numbers(build(net, spatial=True)(in0[None], in1[None]))[0, ..., 0]

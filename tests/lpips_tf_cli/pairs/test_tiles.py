@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from checking import numbers
+from image_contents import ADOBE
 from photographs import noisy_pair
 from PIL import Image
 
-from lpips_tf import images
+from lpips_tf import images, tiling
 from lpips_tf_cli.distances import tiff
+
+tifffile = pytest.importorskip("tifffile", reason="`make test-all` installs tifffile")
 
 
 @pytest.fixture
@@ -105,3 +107,20 @@ def test_pair_names_its_extra_where_tifffile_is_missing(run, files, monkeypatch)
     code, _, err = run("pair", "a.tif", "b.tif", "--tile", "128")
     assert (code, err.count("\n")) == (1, 1)
     assert 'TIFF files need tifffile, which is not installed: pip install "lpips-tf[tiles]"' in err
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (32, 32), "compression": "zlib"}])
+def test_tiles_are_converted_like_whole_images(tmp_path, build, options):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (150, 140, 3), "uint8")
+    path = tmp_path / "wide.tif"
+    icc = (34675, "B", len(ADOBE), ADOBE, True)
+    tifffile.imwrite(path, pixels, photometric="rgb", extratags=[icc], **options)
+    whole = images.load(path, srgb=True)
+    with tiff.opened(path, srgb=True) as windows:
+        np.testing.assert_array_equal(windows[10:90, 20:140], whole[10:90, 20:140])
+        other = rng.integers(0, 256, pixels.shape, "uint8")
+        distance = tiling.tiled_distance(build(), windows, other, tile=96)
+    assert distance == pytest.approx(float(build()(whole[None], other[None])[0]), rel=1e-5)
+    with pytest.warns(UserWarning, match="colour profile Wide"), tiff.opened(path) as windows:
+        np.testing.assert_array_equal(windows[:, :], pixels)
