@@ -53,8 +53,18 @@ def photos(golden):
     return golden["small0"], golden["small1"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of pages start a program, Chromium."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def chromium():
+    if browser is None:
+        pytest.skip("`make test-all` installs Playwright")
     if browser.EXECUTABLE is None and "CI" not in os.environ:
         pytest.skip("needs Chromium")
     with browser.chromium() as chromium:

@@ -96,6 +96,7 @@ TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/training.md")
 
 
 @pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])
+@pytest.mark.slow
 def test_snippets_of_a_page_run_and_print_what_stands_there(workplace, capsys, page):
     run_python(page)
     expected = commented(page)
@@ -114,6 +115,7 @@ def test_snippets_of_the_readme_compute_what_it_says(workplace, capsys):
     assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_snippets_of_the_judgement_pages_run_on_data(workplace, capsys):
     names = run_python("docs/bapps.md")
     score, *_ = capsys.readouterr().out.splitlines()

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 
-import browser
 import matplotlib
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from PIL import Image
 import lpips_tf
 from lpips_tf import images
 from lpips_tf_cli import main
+
+pytest.importorskip("playwright", reason="`make test-all` installs Playwright")
+import browser
 
 SOURCE, BUILT = ROOT / "examples" / "web", ROOT / "build" / "web"
 EXAMPLES = ROOT / "examples" / "images"

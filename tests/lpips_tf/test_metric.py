@@ -233,8 +233,8 @@ def test_importing_the_package_imports_no_extra_and_registers_the_metric():
 
 
 def test_modules_that_need_an_extra_are_imported_when_they_are_named():
-    names = ("export", "evaluation", "neighbors", "beam")
-    assert {*names} <= set(dir(lpips_tf))
+    names = ("export", "evaluation", "neighbors", "plots")
+    assert {*names, "beam"} <= set(dir(lpips_tf))
     for name in names:
         assert getattr(lpips_tf, name).__name__ == f"lpips_tf.{name}"
     assert not hasattr(lpips_tf, "something")

@@ -107,7 +107,11 @@ def test_json_has_scores_and_the_csv_file_the_distances(evaluate, root, tmp_path
 @pytest.mark.parametrize(
     ("options", "metric"),
     [
-        (["--model", "baseline", "--net", "vgg"], lambda: lpips_tf.LPIPS("vgg", lpips=False)),
+        pytest.param(
+            ["--model", "baseline", "--net", "vgg"],
+            lambda: lpips_tf.LPIPS("vgg", lpips=False),
+            marks=pytest.mark.slow,
+        ),
         (["--version", "0.0"], lambda: lpips_tf.LPIPS(version="0.0")),
         (["--model", "l2"], L2),
         (["--model", "dssim", "--colorspace", "RGB", "--batch-size", "7"], lambda: DSSIM("RGB")),
@@ -224,6 +228,7 @@ def test_evaluate_names_its_extra_where_scipy_is_missing(evaluate, root, monkeyp
     assert 'evaluate needs scipy, which is not installed: pip install "lpips-tf[bapps]"' in err
 
 
+@pytest.mark.slow
 def test_other_hosts_of_a_cluster_are_told_to_have_no_part(evaluate, root, monkeypatch):
     cluster = {"worker": ["localhost:1", "localhost:2"]}
     task = {"type": "worker", "index": 0}

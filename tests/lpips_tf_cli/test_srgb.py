@@ -29,7 +29,13 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(arguments, id=name, marks=[pytest.mark.slow] * (name not in ("pair", "dirs")))
+        for name, arguments in COMMANDS.items()
+    ],
+)
 def test_profiles_are_told_once_unless_converted(run, folder, monkeypatch, arguments):
     monkeypatch.chdir(folder)
     code, _, err = run(*arguments)

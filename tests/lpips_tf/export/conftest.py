@@ -1,6 +1,9 @@
 """SavedModels, each written once."""
 
+import functools
+
 import pytest
+import tensorflow as tf
 
 import lpips_tf
 from lpips_tf import export
@@ -19,3 +22,14 @@ def saved(tmp_path_factory):
         return kept[key]
 
     return save
+
+
+@pytest.fixture(scope="session")
+def loaded(saved):
+    """`loaded(**options)`: what TensorFlow loads of that folder, once."""
+
+    @functools.cache
+    def load(**options):
+        return tf.saved_model.load(str(saved(**options)[1]))
+
+    return load

@@ -38,7 +38,7 @@ def onnx_run(path, in0, in1):
     "options",
     [
         {},
-        {"spatial": True},
+        pytest.param({"spatial": True}, marks=pytest.mark.slow),
         pytest.param({"lpips": False}, marks=pytest.mark.slow),
         pytest.param({"value_range": (0, 255)}, marks=pytest.mark.slow),
     ],
@@ -65,9 +65,9 @@ def litert_run(path, in0, in1):
     ("options", "quantize", "error", "size"),
     [
         ({}, None, None, 1.01),
-        ({"lpips": False}, None, None, 1.01),
-        ({"spatial": True}, None, None, 1.01),
-        ({}, "dynamic", 0.03, 0.26),
+        pytest.param({"lpips": False}, None, None, 1.01, marks=pytest.mark.slow),
+        pytest.param({"spatial": True}, None, None, 1.01, marks=pytest.mark.slow),
+        pytest.param({}, "dynamic", 0.03, 0.26, marks=pytest.mark.slow),
         ({}, "float16", 5e-4, 0.51),
     ],
 )

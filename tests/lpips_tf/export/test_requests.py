@@ -72,7 +72,7 @@ def test_bad_images_of_concurrent_requests_fail_their_request_only(saved, photos
         (["small"], ["small"], "at least 31x31 pixels"),
     ],
 )
-def test_files_that_cannot_be_compared_are_refused(saved, photos, in0, in1, message):
+def test_files_that_cannot_be_compared_are_refused(loaded, photos, in0, in1, message):
     def content(name):
         if isinstance(name, bytes):
             return name
@@ -81,30 +81,31 @@ def test_files_that_cannot_be_compared_are_refused(saved, photos, in0, in1, mess
         image.save(stream, "PNG" if name in ("good", "small") else name)
         return stream.getvalue()
 
-    encoded = tf.saved_model.load(str(saved()[1])).signatures["encoded"]
+    encoded = loaded().signatures["encoded"]
     files = [tf.constant([content(name) for name in names], tf.string) for names in (in0, in1)]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         encoded(in0=files[0], in1=files[1])
 
 
-def test_maps_of_unequal_files_are_refused(saved, photos):
-    encoded = tf.saved_model.load(str(saved(spatial=True)[1])).signatures["encoded"]
+@pytest.mark.slow
+def test_maps_of_unequal_files_are_refused(loaded, photos):
+    encoded = loaded(spatial=True).signatures["encoded"]
     files = tf.constant([png(photos[0][0]), png(photos[0][0][:40])])
     with pytest.raises(tf.errors.InvalidArgumentError, match="shape"):
         encoded(in0=files, in1=files)
 
 
-def test_a_request_without_images_is_refused(saved):
-    signatures = tf.saved_model.load(str(saved()[1])).signatures
+def test_a_request_without_images_is_refused(loaded):
+    signatures = loaded().signatures
     nothing = tf.zeros((0, 64, 64, 3))
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least one image"):
         signatures["serving_default"](in0=nothing, in1=nothing)
 
 
 @pytest.mark.parametrize("side", [1, 20, 22, 30])
-def test_images_too_small_to_embed_are_refused(saved, side):
+def test_images_too_small_to_embed_are_refused(loaded, side):
     """Some of these sizes would end the process in TensorFlow's kernels."""
-    signatures = tf.saved_model.load(str(saved()[1])).signatures
+    signatures = loaded().signatures
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 31x31"):
         signatures["embed"](image=tf.zeros((1, side, side, 3)))
 

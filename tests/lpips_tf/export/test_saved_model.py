@@ -18,7 +18,8 @@ from lpips_tf import export
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"net": "vgg"},
+        {},
+        pytest.param({"net": "vgg"}, marks=pytest.mark.slow),
         pytest.param({"version": "0.0"}, marks=pytest.mark.slow),
         pytest.param({"lpips": False}, marks=pytest.mark.slow),
     ],
@@ -59,7 +60,10 @@ def gradient(function, in0, in1, **options):
 
 @pytest.mark.parametrize(
     ("net", "jit_compile"),
-    [("alex", False), ("vgg", False), pytest.param("alex", True, marks=pytest.mark.slow)],
+    [
+        ("alex", False),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("vgg", False), ("alex", True))),
+    ],
 )
 def test_gradients_through_the_saved_model_are_those_of_the_metric(saved, photos, net, jit_compile):
     metric, folder = saved(net=net)
@@ -71,18 +75,19 @@ def test_gradients_through_the_saved_model_are_those_of_the_metric(saved, photos
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_gradients_through_the_saved_model_are_the_official_ones(saved, golden, net):
-    loaded = tf.saved_model.load(str(saved(net=net)[1]))
+def test_gradients_through_the_saved_model_are_the_official_ones(loaded, golden, net):
+    loss = loaded(net=net)
     in0, in1 = (tf.constant(in_range(golden[name])) for name in ("odd0", "odd1"))
     with tf.GradientTape() as tape:
         tape.watch(in1)
-        total = tf.reduce_sum(loaded(in0, in1))
+        total = tf.reduce_sum(loss(in0, in1))
     assert tape.watched_variables() == ()  # its weights are frozen
     found, expected = tape.gradient(total, in1).numpy(), golden[f"{net}/0.1/lpips/odd/gradient"]
     assert_official_gradient(found, expected)
 
 
-@pytest.mark.parametrize("options", [{}, pytest.param({"spatial": True}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("options", [{}, {"spatial": True}])
+@pytest.mark.slow
 def test_xla_compiles_gradients_once(saved, photos, options):
     """It would compile anew for each batch if the forward pass handed axes to the backward pass,
     as those have to be known while it compiles, and with them all that the forward pass is given.

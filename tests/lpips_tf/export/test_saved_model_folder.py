@@ -11,6 +11,7 @@ from lpips_tf import export
 from lpips_tf.export import warmup
 
 
+@pytest.mark.slow
 def test_two_exports_at_once_get_versions_of_their_own(tmp_path):
     metric = lpips_tf.LPIPS()
     with ThreadPoolExecutor(2) as pool:

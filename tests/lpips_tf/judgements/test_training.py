@@ -153,6 +153,7 @@ def test_the_learning_rate_is_flat_and_then_falls_to_0():
     assert [training.learning_rate(i, 1, 2, 0) for i in range(2)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_saved_ranking_model_has_its_weights(triplets, tmp_path):
     model = training.RankingModel(lpips_tf.LPIPS(head_weights=None))
     model.compile(training.optimizer(1e-2))

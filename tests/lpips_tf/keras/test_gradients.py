@@ -76,6 +76,7 @@ def test_second_derivatives_are_those_of_finite_differences(noise, net, mode):
     assert error < 1e-4
 
 
+@pytest.mark.slow
 def test_forward_mode_gives_the_slope_of_the_gradient(build, pairs):
     x, y = map(tf.constant, pairs)
     direction = tf.random.stateless_normal(y.shape, [0, 1])
@@ -213,6 +214,7 @@ def test_gradients_of_hard_pairs_are_finite(policy, mode, weights):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.slow
 def test_gradients_of_hard_pairs_are_finite_by_vgg(policy):
     metric = lpips_tf.LPIPS("vgg", dtype=policy)
     x, y = (tf.constant(image[:, :17, :18]) for image in hard_images())

@@ -247,7 +247,9 @@ def test_an_image_convolution_passes_keras_tests_of_layers():
 # Memory
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_float16"]
+)
 def test_nothing_keeps_the_graph_of_a_metric_that_is_gone(x, y, dtype):
     """With it all its weights would stay."""
     metric, image = lpips_tf.LPIPS(dtype=dtype), tf.constant(y)

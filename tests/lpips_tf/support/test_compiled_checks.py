@@ -24,7 +24,14 @@ CASES = ["a row less", "one image for ten", "below the least side"]
 
 
 @pytest.mark.parametrize(
-    ("case", "spatial"), [*((case, False) for case in CASES), (CASES[0], True)]
+    ("case", "spatial"),
+    [
+        (CASES[0], False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((CASES[1], False), (CASES[2], False), (CASES[0], True))
+        ),
+    ],
 )
 def test_distances_of_shapes_that_differ_are_nan_under_xla(build, x, case, spatial):
     metric = build(spatial=spatial)
@@ -57,11 +64,13 @@ def test_baselines_of_shapes_that_differ_are_nan_under_xla(x, baseline, case):
 
 
 @pytest.mark.parametrize("function", ["embed", "normalized_features"])
+@pytest.mark.slow
 def test_features_of_images_too_small_are_nan_under_xla(build, x, function):
     compute = tf.function(getattr(build(), function), [ANY], jit_compile=True)
     assert all(np.isnan(part).all() for part in tf.nest.flatten(compute(x[:, : LEAST - 1])))
 
 
+@pytest.mark.slow
 def test_exported_losses_are_nan_under_xla(build, x, tmp_path):
     lpips_tf.export.export_saved_model(build(), tmp_path, warmup=False)
     loaded = tf.saved_model.load(str(tmp_path / "1"))

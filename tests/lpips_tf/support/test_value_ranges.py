@@ -38,7 +38,7 @@ def test_images_in_range_are_not_told_of(photos, floats):
             metric(*images)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_targets_of_8_bits_make_the_loss_nan_and_not_the_metric(x, jit_compile):
     """Keras casts them to floats before a loss sees them, but not for a metric."""
     model = network()

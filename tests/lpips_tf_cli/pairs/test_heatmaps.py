@@ -13,7 +13,9 @@ EXAMPLES = ROOT / "examples" / "images"
 PAIR = EXAMPLES / "reference.png", EXAMPLES / "noisy.png"
 
 
-@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+@pytest.mark.parametrize(
+    "suffix", [".png", *(pytest.param(s, marks=pytest.mark.slow) for s in (".pdf", ".svg"))]
+)
 def test_a_heatmap_is_drawn_in_the_format_of_its_suffix(run, tmp_path, suffix):
     path = tmp_path / f"map{suffix}"
     _, without, _ = run("pair", *PAIR)

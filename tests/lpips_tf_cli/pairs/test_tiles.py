@@ -15,7 +15,10 @@ from PIL import Image
 from lpips_tf import images, tiling
 from lpips_tf_cli.distances import tiff
 
-tifffile = pytest.importorskip("tifffile", reason="`make test-all` installs tifffile")
+WANTED = "`make test-all` installs tifffile, zarr and imagecodecs"
+for name in ("zarr", "imagecodecs"):
+    pytest.importorskip(name, reason=WANTED)
+tifffile = pytest.importorskip("tifffile", reason=WANTED)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import resource
 
 import numpy as np
+import pytest
 
 
 def test_data_that_were_seen_before_are_not_computed_again(train, finished, tmp_path):
@@ -16,6 +17,7 @@ def test_data_that_were_seen_before_are_not_computed_again(train, finished, tmp_
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_changed_data_are_not_taken_from_the_cache(train, finished, root, tmp_path):
     cache = tmp_path / "home" / "features"
     path = root / "2afc/train/cnn/p0/000003.png"

@@ -164,6 +164,7 @@ def test_a_damaged_file_of_a_run_is_named(train, finished, tmp_path):
     assert train(finished, "--cache-features", "--resume")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_a_whole_epoch_may_begin_anew_with_other_options(train, tmp_path):
     output, options = tmp_path / "run", ("--cache-features", "--datasets", "train/cnn")
     assert train(output, *options, "--learning-rate", 1e38)[0] == 1

@@ -95,6 +95,7 @@ def test_an_epoch_whose_loss_is_not_finite_is_not_kept(train, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_an_epoch_whose_weights_are_not_finite_is_not_kept(train, tmp_path, monkeypatch):
     """They may become so in the last step, after the loss is computed."""
     monkeypatch.setattr(Seeds, "on_epoch_end", lambda self, epoch, logs=None: (
