@@ -1,6 +1,7 @@
 # `make demo` and `make test` set up what they need on a machine with Python 3.11 or later. `make web` also needs npm.
 PYTHON ?= python3
 VENV ?= .venv
+comma := ,
 EXTRAS ?= slow
 # Two at once, as most tests use one core.
 PYTEST_OPTIONS ?= -n 2 --dist worksteal
@@ -67,7 +68,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
-	touch $@ $(VENV)/installed
+	touch $@ $(VENV)/installed $(addprefix $(VENV)/installed-,$(subst $(comma), ,$*))
 
 # The package is installed without its dependencies, to leave out TensorFlow; the others are named here.
 $(VENV)-backends/installed: pyproject.toml
