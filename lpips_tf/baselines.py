@@ -11,7 +11,7 @@ from keras import ops
 from lpips_tf._backend.compilation import Compiled
 from lpips_tf._backend.tensors import accurate_dtype, is_uint8, mean
 from lpips_tf._support.arguments import check_choice
-from lpips_tf._support.image_batches import as_array, check_images, check_same_shape
+from lpips_tf._support.image_batches import as_array, check_image_batch, check_same_shape
 from lpips_tf._support.invalid_images import nan_unless_valid
 from lpips_tf._support.value_ranges import check_range, checked_range
 
@@ -70,7 +70,7 @@ class Baseline(abc.ABC):
         """
         in0, in1 = as_array(in0), as_array(in1)
         for name, images in (("in0", in0), ("in1", in1)):
-            check_images(name, images, type(self).__name__, self.least_side, self.value_range)
+            check_image_batch(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
         return self._compiled_distance(in0, in1)

@@ -24,7 +24,7 @@ from lpips_tf._support.arguments import (
     checked_source,
     shown,
 )
-from lpips_tf._support.image_batches import as_array, check_images, check_same_shape
+from lpips_tf._support.image_batches import as_array, check_image_batch, check_same_shape
 from lpips_tf._support.invalid_images import tell_in_steps
 from lpips_tf._support.symbolic import MetricFunction, are_symbolic
 from lpips_tf._support.value_ranges import check_range, checked_range, warn_of_range
@@ -399,7 +399,7 @@ class LPIPS(keras.Model):
             raise self._missing_weights
         arrays = {name: as_array(image) for name, image in images.items()}
         for name, array in arrays.items():
-            check_images(name, array, f"net={self.net!r}", self.least_side, self.value_range)
+            check_image_batch(name, array, f"net={self.net!r}", self.least_side, self.value_range)
             # PyTorch compiles a function anew when a number changes that it has looked at.
             if not is_traced(array) and self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)

@@ -80,5 +80,6 @@ def _loaded(element: Element, field: str, srgb: bool) -> npt.NDArray[np.uint8]:
         with FileSystems.open(path) as file:
             content = file.read()
     except Exception as error:  # each file system has its own
-        raise OSError(f"Cannot read {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error  # which does not repeat the path
+        raise OSError(f"Cannot read {path}: {reason}") from error
     return images.decode(content, path, srgb)

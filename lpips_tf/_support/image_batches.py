@@ -35,7 +35,9 @@ def two_sizes(first: Any, second: Any) -> ValueError:
     return ValueError(f"Expected images of one size. Received: {tuple(first)} and {tuple(second)}")
 
 
-def check_images(name: str, images: Any, metric: str, least_side: int, value_range: Range) -> None:
+def check_image_batch(
+    name: str, images: Any, metric: str, least_side: int, value_range: Range
+) -> None:
     """Checks a batch of images: its dtype, and its shape as far as it is static.
 
     Raises:

@@ -77,7 +77,7 @@ def export_saved_model(
             (folder / EXTRA).mkdir()
             (folder / EXTRA / "lpips.json").write_text(json.dumps(described(metric), indent=2))
             if warmup:
-                warmups.write(folder / EXTRA, metric, signatures)
+                warmups.write_requests(folder / EXTRA, metric, signatures)
         except tf.errors.OpError as error:
             reason = error.message.splitlines()[0].split("; ")[-1].split(" [Op:")[0]
             raise OSError(f"Cannot write {root / str(version)}: {reason}") from error

@@ -29,7 +29,7 @@ def check_installed() -> None:
         )
 
 
-def write(folder: Path, metric: LPIPS, signatures: Iterable[str]) -> None:
+def write_requests(folder: Path, metric: LPIPS, signatures: Iterable[str]) -> None:
     """Writes a request for each signature into the folder `assets.extra` of a SavedModel."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 

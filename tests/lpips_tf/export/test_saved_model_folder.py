@@ -25,7 +25,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(warmup, "write", interrupt)
+    monkeypatch.setattr(warmup, "write_requests", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export.export_saved_model(lpips_tf.LPIPS(), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

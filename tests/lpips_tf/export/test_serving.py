@@ -43,7 +43,6 @@ def test_the_rest_request_of_the_readme_gets_its_answer(service):
     )
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of the short client
 def test_the_grpc_client_of_the_readme_prints_its_answer(service, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     (client,) = blocks("python")
