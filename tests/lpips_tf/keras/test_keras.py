@@ -107,7 +107,7 @@ def test_flags_of_a_frozen_metric_are_saved():
 
 @pytest.mark.parametrize(
     "function",
-    ["embed", "distances", "layer_maps", "normalized_features"],
+    ["embed", "distances", "explain", "maps", "layer_maps", "normalized_features"],
 )
 @pytest.mark.parametrize("shape", [(32, 33, 3), (None, None, 3)], ids=["known", "any"])
 def test_functions_of_a_metric_build_models(build, x, y, tmp_path, function, shape):

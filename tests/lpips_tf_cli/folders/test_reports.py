@@ -1,6 +1,8 @@
 """`dirs --report` and `evaluate --report` write pages that show what was compared."""
 
 import base64
+import collections
+import functools
 import html
 import io
 import re
@@ -12,7 +14,9 @@ from benchmarks.synthetic_bapps import write_photographs
 from checking import ROOT, assert_accessible, numbers
 from PIL import Image, ImageFilter
 
+import lpips_tf
 from lpips_tf import images
+from lpips_tf.weights import loading
 from lpips_tf_cli.reports import drawing, judgement_report, pages
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;.png"
@@ -267,3 +271,38 @@ def test_a_report_of_equal_folders_has_zeros(run, folders, tmp_path):
     code, _, _ = run("dirs", folders[0], folders[0], "--report", path)
     assert code == 0
     assert {value for _, (value,) in table(path.read_text())} == {0}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many backbones are loaded, image files decoded, and pairs compared."""
+    counts = collections.Counter()
+
+    def count(owner, name, size):
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def counting(*arguments, **options):
+            counts[name] += size(*arguments)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    count(loading, "load_backbone", lambda *_: 1)
+    count(images, "load", lambda *_: 1)
+    count(lpips_tf.LPIPS, "__call__", lambda metric, in0, in1: len(in0))
+    count(lpips_tf.LPIPS, "explain", lambda metric, in0, in1: len(in0))
+    return counts
+
+
+def test_reports_build_one_network_and_compare_each_pair_once(run, folders, tmp_path, counted):
+    code, _, _ = run("dirs", *folders, "--report", tmp_path / "report.html")
+    assert code == 0
+    assert counted == {"load_backbone": 1, "load": 2 * 12, "explain": 12}
+
+
+def test_heatmaps_build_one_network_and_read_each_file_once(run, folders, tmp_path, counted):
+    reference, *others = sorted(folders[0].glob("image ?.png"))[:4]
+    code, _, _ = run("pair", reference, *others, "--heatmap", tmp_path / "map.png", "--layers")
+    assert code == 0
+    assert counted == {"load_backbone": 1, "load": 1 + 3, "explain": 3}
