@@ -1,5 +1,7 @@
 """Live comparison with the official PyTorch implementation, on images and weights of any kind."""
 
+import functools
+
 import numpy as np
 import pytest
 from benchmarks import official
@@ -20,15 +22,23 @@ OTHERS = [{"version": "0.0"}, {"lpips": False}]
 CASES = [(net, size) for net, sizes in SIZES.items() for size in sizes]
 
 
-def same(net, folder, value_range=(-1, 1), **options):
-    """The official metric with random convolutions, and ours with the state dict that it saves."""
-    theirs = official.random_metric(net, **options)
-    path = folder / "net.pth"
-    torch.save(theirs.state_dict(), path)
-    heads = path if options.get("lpips", True) else None
-    return theirs, lpips_tf.LPIPS(
-        net=net, value_range=value_range, backbone_weights=path, head_weights=heads, **options
-    )
+@pytest.fixture(scope="module")
+def same(tmp_path_factory):
+    """`same(net, **options)`: the official metric with random convolutions, and ours with the state
+    dict that it saves.
+    """
+
+    @functools.cache
+    def build(net, value_range=(-1, 1), **options):
+        theirs = official.random_metric(net, **options)
+        path = tmp_path_factory.mktemp("official") / "net.pth"
+        torch.save(theirs.state_dict(), path)
+        heads = path if options.get("lpips", True) else None
+        return theirs, lpips_tf.LPIPS(
+            net=net, value_range=value_range, backbone_weights=path, head_weights=heads, **options
+        )
+
+    return build
 
 
 def images(size, count=3):
@@ -48,8 +58,8 @@ def assert_close(received, expected):
      *((net, sizes[1], other) for net, sizes in SIZES.items() for other in OTHERS)],
     ids=str,
 )  # fmt: skip
-def test_distances_and_layers_equal_the_official_ones(tmp_path, net, size, options):
-    theirs, ours = same(net, tmp_path, **options)
+def test_distances_and_layers_equal_the_official_ones(same, net, size, options):
+    theirs, ours = same(net, **options)
     x, y = images(size)
     with torch.no_grad():
         expected, layers = theirs(official.to_nchw(x), official.to_nchw(y), retPerLayer=True)
@@ -60,8 +70,8 @@ def test_distances_and_layers_equal_the_official_ones(tmp_path, net, size, optio
 
 
 @pytest.mark.parametrize(("net", "size"), CASES)
-def test_maps_equal_the_official_ones(tmp_path, net, size):
-    theirs, ours = same(net, tmp_path, spatial=True)
+def test_maps_equal_the_official_ones(same, net, size):
+    theirs, ours = same(net, spatial=True)
     x, y = images(size)
     with torch.no_grad():
         expected = theirs(official.to_nchw(x), official.to_nchw(y)).numpy()
@@ -71,8 +81,8 @@ def test_maps_equal_the_official_ones(tmp_path, net, size):
 @pytest.mark.parametrize(
     ("net", "size"), [(net, size) for net, sizes in SIZES.items() for size in sizes[:2]]
 )
-def test_gradients_equal_the_official_ones(tmp_path, net, size):
-    theirs, ours = same(net, tmp_path)
+def test_gradients_equal_the_official_ones(same, net, size):
+    theirs, ours = same(net)
     x, y = (official.to_nchw(image) for image in images(size))
     y.requires_grad_(True)
     theirs(x, y).sum().backward()
@@ -85,8 +95,8 @@ def test_gradients_equal_the_official_ones(tmp_path, net, size):
     assert np.linalg.norm(received - expected) <= 1e-2 * np.linalg.norm(expected)
 
 
-def test_normalize_is_value_range_of_zero_to_one(tmp_path):
-    theirs, ours = same("alex", tmp_path, value_range=(0, 1))
+def test_normalize_is_value_range_of_zero_to_one(same):
+    theirs, ours = same("alex", value_range=(0, 1))
     x, y = (image / np.float32(255) for image in images((64, 64)))
     with torch.no_grad():
         tensors = (torch.from_numpy(image.transpose(0, 3, 1, 2).copy()) for image in (x, y))
