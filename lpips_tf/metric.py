@@ -304,7 +304,8 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         check_flag("return_per_layer", return_per_layer)
-        found = self.explain(in0, in1)
+        checked = self._checked(in0=in0, in1=in1)
+        found = Explanation(*self._computed("explain", self._explanation, checked))
         return (found.map, found.layer_maps) if return_per_layer else found.map
 
     def explain(self, in0: Any, in1: Any) -> Explanation:

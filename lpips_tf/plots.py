@@ -14,7 +14,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lpips_tf._support.arguments import check_flag, shown
+from lpips_tf._support.arguments import check_flag, is_array, shown
+from lpips_tf._support.floats import short_float
 from lpips_tf._support.value_ranges import Range
 from lpips_tf.metric import LPIPS, Explanation, check_metric
 
@@ -43,7 +44,7 @@ def heatmap(
     reference: Any,
     images: Any,
     layers: bool = False,
-    names: Sequence[str] | None = None,
+    names: Sequence[object] | None = None,
 ) -> Figure:
     """Draws where images differ from a reference.
 
@@ -69,17 +70,19 @@ def heatmap(
     """
     check_metric(metric)
     check_flag("layers", layers)
-    if getattr(images, "ndim", 4) == 3:
-        images = [images]
-    images = list(images)
-    names = [str(i) for i in range(len(images))] if names is None else list(names)
-    if len(names) != len(images) or not images:
+    if not (is_array(images) or isinstance(images, (list, tuple))):
+        raise ValueError(f"Expected images as arrays (H, W, 3). Received: {shown(images)}")
+    images = [images] if getattr(images, "ndim", 4) == 3 else list(images)
+    if isinstance(names, str):
+        raise ValueError(f"Expected a sequence of names. Received: {names!r}")
+    titles = [str(name) for name in (range(len(images)) if names is None else names)]
+    if len(titles) != len(images) or not images:
         raise ValueError(
             f"Expected at least one image, and a name for each. "
-            f"Received: {len(images)} images and {len(names)} names"
+            f"Received: {len(images)} images and {len(titles)} names"
         )
     compared: list[Comparison] = []
-    for name, image in zip(names, images, strict=True):
+    for title, image in zip(titles, images, strict=True):
         if getattr(image, "ndim", 0) != 3 or getattr(reference, "ndim", 0) != 3:
             raise ValueError(
                 "Expected images of shape (H, W, 3). "
@@ -87,7 +90,7 @@ def heatmap(
             )
         found = metric.explain(reference[None], image[None])
         drawn = _as_uint8(image, metric.value_range)
-        compared += comparisons(metric, found, [drawn], [name])
+        compared += comparisons(metric, found, [drawn], [title])
     return figure(_as_uint8(reference, metric.value_range), compared, layers)
 
 
@@ -105,7 +108,7 @@ def comparisons(
     layer_maps = [_array(layer)[..., 0] for layer in explanation.layer_maps]
     found = []
     for i, (image, name) in enumerate(zip(images, names, strict=True)):
-        distance = float(str(distances[i]))  # as many digits as float32 has
+        distance = short_float(distances[i])
         layers = [
             (layer, float(share[i]) / distance if distance else 0.0, layer_map[i])
             for layer, share, layer_map in zip(layer_names, shares, layer_maps, strict=True)
@@ -171,7 +174,9 @@ def _as_uint8(image: Any, value_range: Range) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     low, high = value_range
-    return np.round(255 * np.clip((array - low) / (high - low), 0, 1)).astype(np.uint8)
+    shares = np.clip(np.nan_to_num((array - low) / (high - low)), 0, 1)
+    drawn: npt.NDArray[np.uint8] = np.round(255 * shares).astype(np.uint8)
+    return drawn
 
 
 def _array(tensor: Any) -> npt.NDArray[Any]:
@@ -179,7 +184,8 @@ def _array(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _largest(maps: Iterable[npt.NDArray[Any]]) -> float:
-    return max(float(values.max()) for values in maps)
+    """The largest number of maps; NaN, where an image has no distance, says nothing of it."""
+    return max((float(values.max()) for values in maps if np.isfinite(values).all()), default=0.0)
 
 
 def _draw(axes: Any, image: npt.NDArray[np.uint8], title: str) -> None:

@@ -4,6 +4,18 @@
 weights_conversion` writes them to weight files and compares the result with PyTorch.
 """
 
-from lpips_tf.weights.torch_checkpoints import read_backbone, read_heads
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lpips_tf.weights.torch_checkpoints import read_backbone, read_heads
 
 __all__ = ["read_backbone", "read_heads"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the readers when they are named first: with them comes Keras, which takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lpips_tf.weights import torch_checkpoints
+
+    return getattr(torch_checkpoints, name)

@@ -13,7 +13,6 @@ import typer
 from lpips_tf_cli.console import running
 from lpips_tf_cli.console.imports import imports
 from lpips_tf_cli.console.text import printable
-from weights_conversion import read_backbone, read_heads
 
 if TYPE_CHECKING:
     from lpips_tf.weights.weight_files import Weights
@@ -50,6 +49,8 @@ def backbone(
     ] = "BSD-3-Clause (torchvision)",
 ) -> None:
     """Converts the convolutions of AlexNet, VGG16 or SqueezeNet 1.1."""
+    with imports():
+        from weights_conversion import read_backbone
     network, arrays = read_backbone(checkpoint)
     _convert("backbone", network, arrays, checkpoint, output, source, license)
 
@@ -70,6 +71,8 @@ def heads(
         raise typer.BadParameter(
             f"Expected 0.1 or 0.0. Received: {version}", param_hint="--version"
         )
+    with imports():
+        from weights_conversion import read_heads
     network, arrays = read_heads(checkpoint)
     _convert("heads", network, arrays, checkpoint, output, source, license, version)
 

@@ -34,6 +34,7 @@ class Distance:
         self._heads = heads
         self._spatial = spatial
         self._compare = CompiledByJax(self._of_pair, variables)
+        self._explain = CompiledByJax(self._explained_pair, variables)
 
     def of_batches(self, *batches: Any, **drop: tuple[bool, ...]) -> list[tuple[Any, list[Any]]]:
         """The distances of every other batch from the first one, and what each layer adds."""
@@ -65,9 +66,16 @@ class Distance:
 
     def explained(self, in0: Any, in1: Any) -> tuple[Any, list[Any], Any, list[Any]]:
         """(distance, what each layer adds, map, what each layer adds to that)."""
+        explained: tuple[Any, list[Any], Any, list[Any]]
+        explained = self._explain(in0, in1, *self._features(in0, in1))
+        return explained
+
+    def _explained_pair(
+        self, in0: Any, in1: Any, features0: list[Any], features1: list[Any]
+    ) -> tuple[Any, list[Any], Any, list[Any]]:
         valid = self._features.validity(in0, in1)
         layers, maps = [], []
-        for i, squares in _squared_differences(*self._features(in0, in1)):
+        for i, squares in _squared_differences(features0, features1):
             layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
             maps.append(self._resized(i, squares, in0) * valid)
         return _sum(layers), layers, _sum(maps), maps

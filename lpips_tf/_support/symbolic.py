@@ -38,14 +38,26 @@ class MetricFunction(keras.layers.Layer):
         found = getattr(self.metric, self.function)(*images, **options)
         return tuple(found) if self.function == "explain" else found
 
+    def compute_output_spec(self, images: Any, **options: Any) -> Any:
+        """The symbols of the result; what one batch knows of the shape holds for all."""
+        sides = zip(*(image.shape for image in images), strict=True)
+        shape = [next((side for side in known if side is not None), None) for known in sides]
+        merged = [keras.KerasTensor(shape, image.dtype) for image in images]
+        return super().compute_output_spec(merged, **options)
+
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, for Keras to save."""
-        metric = keras.saving.serialize_keras_object(self.metric)
+        """The arguments of the constructor, for Keras to save.
+
+        Keras serialises the metric itself, so that it knows a metric that several layers share.
+        """
         config: dict[str, Any] = super().get_config()
-        return config | {"metric": metric, "function": self.function}
+        return config | {"metric": self.metric, "function": self.function}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` describes."""
-        metric = keras.saving.deserialize_keras_object(config["metric"])
+        """The layer that `get_config` describes; a metric that is no configuration is copied."""
+        metric = config["metric"]
+        if isinstance(metric, keras.Model):
+            metric = keras.saving.serialize_keras_object(metric)
+        metric = keras.saving.deserialize_keras_object(metric)
         return cls(**(config | {"metric": metric}))

@@ -148,8 +148,10 @@ def _rows(
     scored: list[tuple[Result, Columns]], names: list[str]
 ) -> Iterator[tuple[str | float, ...]]:
     """The rows of the file of distances. An id is the data set and the authors' file name."""
+    from lpips_tf._support.floats import short_float
+
     for result, columns in scored:
-        numbers = ([float(str(x)) for x in columns[name]] for name in names)  # float32's digits
+        numbers = ([short_float(x) for x in columns[name]] for name in names)
         ids = (f"{result.dataset}/{name}" for name in columns["id"])
         yield from zip(ids, *numbers, strict=True)
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 import lpips_tf
+from lpips_tf._support.floats import short_float
 from lpips_tf.neighbors import Index, groups
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances.image_files import ImageFiles
@@ -65,7 +66,7 @@ def find_nearest(
     resized = _resized(queries, index.images.shape[1], ImageFiles(srgb))
     nearest = index.search(resized, k, candidates)
     return [
-        (str(query), index.names[i], float(str(distance)))
+        (str(query), index.names[i], short_float(distance))
         for query, distances, indices in zip(queries, *nearest, strict=True)
         for distance, i in zip(distances, indices, strict=True)
     ]

@@ -12,6 +12,7 @@ import numpy as np
 
 import lpips_tf
 from lpips_tf import standard_errors
+from lpips_tf._support.floats import short_float
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances.batches import decoded, image_batches, in_batches, same_size
 from lpips_tf_cli.distances.image_files import ImageFiles
@@ -111,4 +112,4 @@ def _numbers(tensor: Any) -> np.ndarray:
 
 def _floats(distances: Any) -> list[float]:
     """Float32 numbers as Python's, with as many digits as float32 has."""
-    return [float(str(distance)) for distance in _numbers(distances)]
+    return [short_float(distance) for distance in _numbers(distances)]

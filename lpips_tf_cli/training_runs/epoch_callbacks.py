@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lpips_tf._support.floats import short_float
 from lpips_tf_cli.console.progress import ProgressBar
 from lpips_tf_cli.training_runs.run_folder import Run
 from lpips_tf_cli.training_runs.triplet_sheets import triplet_sheet
@@ -101,6 +102,6 @@ class EpochSaver(keras.callbacks.Callback):
         """Saves the model and its figures."""
         seconds = round(time.perf_counter() - self._start, 3)
         figures = {
-            name: float(str(np.float32(value))) for name, value in sorted((logs or {}).items())
+            name: short_float(np.float32(value)) for name, value in sorted((logs or {}).items())
         }
         self._run.save_epoch(self.model, {"epoch": epoch + 1, **figures, "seconds": seconds})

@@ -1,10 +1,13 @@
 """Maps and distances in one pass, from any metric."""
 
+import keras
 import numpy as np
 import pytest
 from benchmarks.gradients import gradient
-from checking import NETS, OFFICIAL_NETS, assert_official, numbers
+from checking import OFFICIAL_NETS, assert_official, numbers
 from keras import ops
+
+import lpips_tf
 
 
 @pytest.mark.parametrize("net", OFFICIAL_NETS)
@@ -23,8 +26,15 @@ def test_an_explanation_has_the_official_distance_and_layers(golden, build, net)
     assert_official(found.map, golden[f"{key}/spatial"][..., None])
 
 
-@pytest.mark.parametrize("options", [{}, {"lpips": False}, {"version": "0.0", "spatial": True}])
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [
+        ("alex", {}),
+        ("alex", {"lpips": False}),
+        ("vgg", {"version": "0.0", "spatial": True}),
+        ("squeeze", {}),
+    ],
+)
 def test_layers_add_up_to_the_distance_and_their_maps_to_the_map(build, net, options):
     in0, in1 = np.random.default_rng(7).integers(0, 256, (2, 3, 45, 38, 3), "uint8")
     found = build(net, **options).explain(in0, in1)
@@ -50,9 +60,27 @@ def test_maps_of_equal_images_are_0_and_of_images_with_nan_are_nan(build):
 
 def test_gradients_of_maps_are_those_of_a_spatial_metric(build):
     in0, in1 = np.random.default_rng(9).uniform(-1, 1, (2, 2, 35, 33, 3)).astype("float32")
-    weights = np.random.default_rng(1).random((2, 35, 33, 1)).astype("float32")
+    weights = ops.convert_to_tensor(np.random.default_rng(1).random((2, 35, 33, 1)), "float32")
     found, expected = (
         gradient(lambda x, maps=maps: ops.sum(weights * maps(in0, x)), in1)
         for maps in (build().maps, build(spatial=True))
     )
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_models_take_what_either_input_knows_of_the_shape(build):
+    inputs = keras.Input((None, None, 3)), keras.Input((35, 33, 3))
+    model = keras.Model(inputs, build().maps(*inputs))
+    assert model.output_shape == (None, 35, 33, 1)
+    images = np.random.default_rng(2).uniform(-1, 1, (2, 2, 35, 33, 3)).astype("float32")
+    np.testing.assert_allclose(
+        numbers(model(list(images))), numbers(build().maps(*images)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_wrong_range_is_told_at_the_line_of_the_caller():
+    images = np.random.default_rng(3).uniform(0, 1, (2, 2, 35, 33, 3)).astype("float32")
+    for name in ("maps", "explain"):
+        with pytest.warns(UserWarning, match=r"\[0, 1\]") as told:
+            getattr(lpips_tf.LPIPS(), name)(*images)
+        assert {warning.filename for warning in told} == {__file__}

@@ -135,6 +135,8 @@ def test_floats_are_drawn_in_their_range(compared, build):
         ({"names": ["a", "b"]}, r"Received: 1 images and 2 names"),
         ({"reference": np.zeros((1, 64, 64, 3), "uint8")}, r"Expected images of shape \(H, W, 3\)"),
         ({"layers": "yes"}, r"Expected layers"),
+        ({"images": None}, r"Expected images as arrays \(H, W, 3\). Received: None"),
+        ({"names": "a"}, r"Expected a sequence of names. Received: 'a'"),
     ],
 )
 def test_heatmap_says_what_it_cannot_draw(build, arguments, message):
@@ -142,3 +144,18 @@ def test_heatmap_says_what_it_cannot_draw(build, arguments, message):
     given = {"metric": build(), "reference": image, "images": image} | arguments
     with pytest.raises(ValueError, match=message):
         plots.heatmap(**given)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_image_without_a_distance_leaves_the_scale_to_the_others(compared, build, place):
+    reference, (row,) = compared(names=("noisy",))
+    floats = [image.astype("float32") / 255 for image in (reference, row.image)]
+    broken = floats[1].copy()
+    broken[3, 4, 0] = np.nan
+    images = [floats[1]]
+    images.insert(place, broken)
+    figure = plots.heatmap(build(value_range=(0, 1)), floats[0], images)
+    maps = [axes for axes in figure.axes if axes.get_title().startswith("LPIPS")]
+    assert maps[place].get_title() == "LPIPS nan"
+    for axes in maps:
+        assert axes.get_images()[1].get_clim() == pytest.approx((0, row.map.max()))

@@ -121,6 +121,24 @@ def test_functions_of_a_metric_build_models(build, x, y, tmp_path, function, sha
             np.testing.assert_allclose(a, b, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "functions", [("embed", "embed"), ("maps", "__call__"), ("__call__", "maps", "distances")]
+)
+def test_models_may_use_a_metric_several_times(x, y, tmp_path, functions):
+    metric = tuned()
+    pair = [keras.Input((None, None, 3)) for _ in range(2)]
+    outputs = [
+        getattr(metric, name)(*(pair[:1] if name == "embed" else pair)) for name in functions
+    ]
+    model = keras.Model(pair, outputs)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.weights) == len(metric.weights)  # one metric
+    found, expected = (keras.tree.flatten(m([x, y])) for m in (loaded, model))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
 @pytest.mark.parametrize("called", [False, True])
 def test_a_metric_exported_by_keras_gives_the_same(x, y, tmp_path, called):
     metric = lpips_tf.LPIPS()
