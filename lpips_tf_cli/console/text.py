@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 
@@ -17,13 +16,6 @@ def printable(name: object) -> str:
 def counted(count: int, noun: str) -> str:
     """A count with its noun, such as "1 image" or "1,200 images"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def shortened(name: str, length: int) -> str:
-    """A file name cut to about `length` letters, without its middle."""
-    name = os.fsencode(printable(name)).decode("utf-8", "replace")  # names may not be text
-    half = (length - 1) // 2
-    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
 def say(name: str, message: str) -> None:
