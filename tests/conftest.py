@@ -1,6 +1,7 @@
 """What several tests need: the official answers, metrics built once, SqueezeNet's weights."""
 
 import functools
+import gc
 import os
 import signal
 
@@ -18,6 +19,18 @@ try:
     import browser
 except ModuleNotFoundError:  # Playwright, where only the numbers are tested
     browser = None
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two, for the tests of replicas; nothing else uses the second.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+
+# Tracing makes millions of short-lived objects: at Python's thresholds, a tenth of the time is
+# spent on looking for garbage among them.
+gc.set_threshold(100_000, 20, 100)
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +64,14 @@ def golden():
 def photos(golden):
     """Six pairs of 64x64 images, uint8; the last pair is identical."""
     return golden["small0"], golden["small1"]
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """A strategy with two logical devices of the CPU. A process may have one such strategy."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert strategy.num_replicas_in_sync == 2
+    return strategy
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,7 +11,7 @@ import lpips_tf
 from lpips_tf import feature_cache
 
 BACKEND = keras.backend.backend()
-LEAST = {"alex": 31, "vgg": 16}
+LEAST = {"alex": 31, "squeeze": 17}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +41,8 @@ def metric(net, **options):
 def test_gradients_in_float64_are_those_of_differences(net, first):
     """In float32 the differences of so near images are noise."""
     x, y = images(net)
-    compare = metric(net)
+    keras.utils.set_random_seed(0)
+    compare = metric(net, backbone_weights=None)
 
     def distance(image):
         return ops.sum(compare(image, y) if first else compare(y, image))

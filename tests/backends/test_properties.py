@@ -16,11 +16,11 @@ from lpips_tf._backend.tensors import mean_over_positions
 
 LEAST = {"alex": 31, "vgg": 16, "squeeze": 17}
 ON_JAX = keras.backend.backend() == "jax"
-any_images = settings(max_examples=3 if ON_JAX else 12, deadline=None)
+any_images = settings(max_examples=2 if ON_JAX else 12, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
 if ON_JAX:  # which compiles every operation anew for each size
-    sides = st.sampled_from([(9, 3), (0, 18)])
+    sides = st.just((9, 3))
 
 
 def random_images(net, seed, extra, count=2):

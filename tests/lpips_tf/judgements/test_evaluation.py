@@ -1,18 +1,14 @@
 """Distances and scores of data sets, whatever the metric and the batches."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from benchmarks.synthetic_bapps import write_photographs
-from checking import ROOT, numbers
+from checking import numbers
 
+import lpips_tf
 import tfds_bapps
 from lpips_tf import evaluation
 from lpips_tf.baselines import DSSIM, L2
@@ -118,33 +114,15 @@ def test_batches_are_no_larger_than_the_data(root):
         evaluation.distances(L2(), data, batch_size=0)
 
 
-REPLICAS = """
-    import json, sys
-    import tensorflow as tf
-    import lpips_tf, tfds_bapps
-    from lpips_tf import evaluation
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    data = tfds_bapps.load_tree(sys.argv[1], "2afc", "val_cnn")
-    with strategy.scope():
-        metric = lpips_tf.LPIPS()
-        columns = evaluation.distances(metric, data, batch_size=16)  # 16, 16 and 1
-    print(json.dumps([columns[name].tolist() for name in ("id", "d0", "d1", "judge")]))
-"""
-
-
 @pytest.mark.slow
-def test_two_replicas_give_the_distances_of_one(root, build):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(REPLICAS), str(root)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    received = json.loads(done.stdout.splitlines()[-1])
-    expected = evaluation.distances(build(), examples(root, "2afc"))
-    assert received[0] == list(expected["id"])
-    for column, name in zip(received[1:], ("d0", "d1", "judge"), strict=True):
-        np.testing.assert_allclose(column, expected[name], atol=1e-6)
+def test_two_replicas_give_the_distances_of_one(root, build, two_replicas):
+    data = examples(root, "2afc")
+    with two_replicas.scope():
+        received = evaluation.distances(lpips_tf.LPIPS(), data, batch_size=16)  # 16, 16 and 1
+    expected = evaluation.distances(build(), data)
+    assert list(received["id"]) == list(expected["id"])
+    for name in ("d0", "d1", "judge"):
+        np.testing.assert_allclose(received[name], expected[name], atol=1e-6)
 
 
 def test_evaluation_needs_the_tensorflow_backend(root, build, monkeypatch):

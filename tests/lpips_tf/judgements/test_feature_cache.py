@@ -56,11 +56,11 @@ def test_loss_and_gradients_equal_those_from_images(net, triplets, tmp_path):
 @pytest.mark.slow
 def test_noise_has_the_moments_of_dropout(triplets, tmp_path):
     draws_of_each = 200
-    images = tuple(x[:, :32, :32] for x in triplets[0])
+    images = tuple(x[:12, :32, :32] for x in triplets[0])
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(dropout=0.3)
     full, fast = training.RankingModel(metric), training.CachedRankingModel(metric)
-    records = cached(metric, (images, triplets[1]), tmp_path)
+    records = cached(metric, (images, triplets[1][:12]), tmp_path)
     still = np.stack([numbers(d) for d in full.distances(images)])
     draws = {
         name: np.array([[numbers(d) for d in step(inputs)] for _ in range(draws_of_each)])

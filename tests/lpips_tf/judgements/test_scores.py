@@ -1,15 +1,10 @@
 """2AFC and JND scores equal a transcription of their definitions, whole and by batches."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checking import ROOT, numbers
+from checking import numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -194,42 +189,22 @@ def test_metrics_are_saved_with_their_arguments():
     assert (jnd.capacity, jnd.name, numbers(jnd.table).shape) == (10, "noticed", (10, 3))
 
 
-REPLICAS = """
-    import json, sys
-    import keras, numpy as np, tensorflow as tf
-    from lpips_tf import scores
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    with np.load(sys.argv[1]) as file:
-        d0, d1, judge = file["d0"], file["d1"], file["judge"]
-    results = {}
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for kind, x in ((scores.TwoAFC, np.stack([d0, d1], 1)), (scores.JND, d0[:, None])):
-        with strategy.scope():
-            model = keras.Sequential([keras.layers.Identity()])
-            model.compile(loss=lambda y_true, y_pred: keras.ops.mean(y_pred), metrics=[kind()])
-        logs = model.evaluate(x, judge, batch_size=16, verbose=0, return_dict=True)
-        results[kind.__name__] = logs[kind().name]
-    print(json.dumps({"replicas": strategy.num_replicas_in_sync} | results))
-"""
-
-
 @pytest.mark.skipif(
     tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10),
     reason="Keras before 3.10 has no metric variables of each replica",
 )
 @pytest.mark.slow
-def test_metrics_of_two_replicas_are_those_of_one(tmp_path):
+def test_metrics_of_two_replicas_are_those_of_one(two_replicas):
     d0, d1, judge = judgements(211)  # the last batch of 16 has 3, of two replicas 2 and 1
-    np.savez(tmp_path / "data.npz", d0=d0, d1=d1, judge=judge)
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(REPLICAS), str(tmp_path / "data.npz")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    results = json.loads(done.stdout.splitlines()[-1])
-    assert results["replicas"] == 2
-    assert results["TwoAFC"] == pytest.approx(scores.two_afc_score(d0, d1, judge), abs=1e-6)
-    assert results["JND"] == pytest.approx(scores.jnd_score(d0, judge), abs=1e-6)
+    for kind, x, expected in (
+        (scores.TwoAFC, np.stack([d0, d1], 1), scores.two_afc_score(d0, d1, judge)),
+        (scores.JND, d0[:, None], scores.jnd_score(d0, judge)),
+    ):
+        with two_replicas.scope():
+            model = keras.Sequential([keras.layers.Identity()])
+            model.compile(loss=_mean, metrics=[metric := kind()])
+        result = model.evaluate(x, judge, batch_size=16, verbose=0, return_dict=True)
+        assert result[metric.name] == pytest.approx(expected, abs=1e-6)
 
 
 def test_metrics_update_in_a_graph():

@@ -1,14 +1,10 @@
 """LPIPS as a loss and a metric of Keras models."""
 
-import json
-import subprocess
-import sys
-import textwrap
-
 import keras
 import numpy as np
 import pytest
-from checking import ROOT, numbers
+import tensorflow as tf
+from checking import numbers
 from keras_helpers import network
 
 import lpips_tf
@@ -29,7 +25,7 @@ def test_a_model_is_fitted_evaluated_saved_and_loaded_with_lpips(pairs, tmp_path
         keras.callbacks.EarlyStopping("val_loss", patience=3),
     ]
     history = model.fit(
-        y, x, batch_size=2, epochs=4, verbose=0, validation_data=(y, x), callbacks=callbacks
+        y, x, batch_size=2, epochs=2, verbose=0, validation_data=(y, x), callbacks=callbacks
     ).history
     assert history["loss"][-1] < history["loss"][0]
     loss, alex, vgg = model.evaluate(y, x, verbose=0)
@@ -126,64 +122,41 @@ def test_a_model_trains_no_metric_that_it_holds(pairs):
         np.testing.assert_array_equal(old, numbers(new))
 
 
-MIRRORED = """
-    import json, sys
-    import keras, numpy as np, tensorflow as tf
-    import lpips_tf
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    devices = sys.argv[1:]
-    with np.load("tests/golden/golden.npz") as file:
-        x, y = (file[key][:4, :40, :40] / np.float32(127.5) - 1 for key in ("small0", "small1"))
-    strategy = tf.distribute.MirroredStrategy(devices)
+def trained(strategy, x, y):
+    """The history and the weights of a model that is trained under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(0)
         image = keras.Input((None, None, 3))
         model = keras.Model(image, keras.layers.Conv2D(3, 3, padding="same")(image))
         model.compile(keras.optimizers.SGD(0.1), loss=lpips_tf.LPIPS(), metrics=[lpips_tf.LPIPS()])
     history = model.fit(y, x, batch_size=4, epochs=3, shuffle=False, verbose=0).history
+    return {"weights": numbers(model.layers[-1].kernel), **history}
 
-    # By hand, with a metric from outside of the strategy
+
+def stepped(strategy, x, y):
+    """The loss of one batch and its gradient by hand, with a metric from outside the strategy."""
     metric = lpips_tf.LPIPS()
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).with_options(options)
     (batch,) = strategy.experimental_distribute_dataset(data)
 
-    @tf.function
-    def step(batch):
-        def replica(x, y):
-            with tf.GradientTape() as tape:
-                tape.watch(y)
-                loss = tf.nn.compute_average_loss(metric(x, y), global_batch_size=4)
-            return loss, tape.gradient(loss, y)
-        loss, gradient = strategy.run(replica, args=batch)
-        parts = strategy.experimental_local_results(gradient)
-        return strategy.reduce("SUM", loss, axis=None), tf.concat(parts, 0)
+    def replica(x, y):
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            loss = tf.nn.compute_average_loss(metric(x, y), global_batch_size=4)
+        return loss, tape.gradient(loss, y)
 
-    loss, gradient = step(batch)
-    print(json.dumps({
-        "replicas": strategy.num_replicas_in_sync,
-        "loss": history["loss"],
-        "metric": history["lpips"],
-        "weights": model.layers[-1].get_weights()[0].ravel().tolist(),
-        "by hand": float(loss),
-        "gradient": gradient.numpy().ravel().tolist(),
-    }))
-"""
+    loss, gradient = tf.function(lambda batch: strategy.run(replica, args=batch))(batch)
+    parts = strategy.experimental_local_results(gradient)
+    return {"loss": strategy.reduce("SUM", loss, axis=None), "gradient": tf.concat(parts, 0)}
 
 
+@pytest.mark.parametrize("run", [trained, stepped])
 @pytest.mark.slow
-def test_two_mirrored_devices_train_as_one():
-    results = []
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(MIRRORED), *devices],
-            capture_output=True, text=True, check=True, cwd=ROOT,
-        )  # fmt: skip
-        results.append(json.loads(done.stdout.splitlines()[-1]))
-    one, two = results
-    assert (one.pop("replicas"), two.pop("replicas")) == (1, 2)
+def test_two_mirrored_devices_train_as_one(pairs, two_replicas, run):
+    x, y = pairs
+    one, two = (run(s, x, y) for s in (tf.distribute.get_strategy(), two_replicas))
     for key, expected in one.items():
         atol = 1e-5 * np.abs(expected).max()
         np.testing.assert_allclose(two[key], expected, rtol=1e-5, atol=atol, err_msg=key)
