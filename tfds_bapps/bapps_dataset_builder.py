@@ -18,6 +18,11 @@ _ARCHIVES = {
     "jnd": {"val": "jnd.tar.gz"},
 }
 
+_LICENSE = (
+    "The authors name no license for the data. They publish it with their code, which is under the "
+    "BSD 2-Clause License: https://github.com/richzhang/PerceptualSimilarity/blob/master/LICENSE"
+)
+
 _FEATURES = {
     "id": tfds.features.Text(doc="The files' name without suffix, such as 000000."),
     "ref": patch("The reference."),
@@ -57,7 +62,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         names = ("id", *mode.images, mode.answer)
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict({name: _FEATURES[name] for name in names}),
+            supervised_keys=(mode.images, mode.answer),
             homepage="https://richzhang.github.io/PerceptualSimilarity/",
+            license=_LICENSE,
             disable_shuffling=True,  # the authors' order
         )
 

@@ -17,7 +17,9 @@ from checking import ROOT
 from local_server import serving
 from PIL import Image, ImageFile
 
+import lpips_tf
 import tfds_bapps
+from lpips_tf import training
 from tfds_bapps import bapps_dataset_builder, tree
 
 COUNT = 12
@@ -339,8 +341,41 @@ def test_tfds_shows_examples_as_figures_and_tables(prepared, monkeypatch):
     assert frame._repr_html_().count("<img") == 9
 
 
+@pytest.mark.parametrize("mode", list(tree.MODES))
+def test_supervised_examples_are_images_and_the_answer(mode, prepared):
+    pairs = zip(
+        tfds.as_numpy(prepared[mode].as_dataset(split="val_cnn", as_supervised=True)),
+        tfds.as_numpy(prepared[mode].as_dataset(split="val_cnn")),
+        strict=True,
+    )
+    for (images, answer), example in pairs:
+        assert answer == example[tree.MODES[mode].answer]
+        for image, name in zip(images, tree.MODES[mode].images, strict=True):
+            np.testing.assert_array_equal(image, example[name])
+
+
+def test_supervised_examples_train_a_ranking_model(prepared):
+    data = prepared["2afc"].as_dataset(split="train_cnn", as_supervised=True).batch(6)
+    model = training.RankingModel(lpips_tf.LPIPS())
+    model.compile(training.optimizer())
+    history = model.fit(data, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert 0 <= history["two_afc"][0] <= 1
+
+
+def test_tags_are_those_of_tfds():
+    known = Path(tfds.__file__).parent / "core" / "valid_tags.txt"
+    tags = (ROOT / "tfds_bapps" / "TAGS.txt").read_text().split()
+    assert tags
+    assert set(tags) <= {line.split(" #")[0] for line in known.read_text().splitlines()}
+
+
 def test_the_builder_describes_data_and_source(prepared):
     info = prepared["2afc"].info
+    assert "BSD 2-Clause" in info.redistribution_info.license
+    assert (Path(prepared["2afc"].data_dir) / "LICENSE").read_text() == (
+        info.redistribution_info.license
+    )
     assert "Zhang" in info.citation
     assert "64x64" in info.description
     assert "people who found p1 nearer" in info.features["judge"].doc.desc
