@@ -3,7 +3,16 @@
 import importlib
 from types import ModuleType
 
-from lpips_tf import baselines, feature_cache, images, scores, training, weights
+from lpips_tf import (
+    baselines,
+    feature_cache,
+    images,
+    losses,
+    metrics,
+    scores,
+    training,
+    weights,
+)
 from lpips_tf.metric import LPIPS
 from lpips_tf.pairwise import distance_matrix, mean_pairwise_distance
 from lpips_tf.tiling import tiled_distance
@@ -14,7 +23,9 @@ __all__ = [
     "distance_matrix",
     "feature_cache",
     "images",
+    "losses",
     "mean_pairwise_distance",
+    "metrics",
     "scores",
     "tiled_distance",
     "training",
@@ -25,6 +36,7 @@ __version__ = "0.1.0"
 # Modules that need more packages than the metric does, and what to install for them.
 LAZY = {
     "beam": "lpips-tf[beam]",
+    "callbacks": "tensorflow",
     "evaluation": "tensorflow",
     "export": "tensorflow",
     "neighbors": "lpips-tf[neighbors]",

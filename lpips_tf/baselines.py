@@ -11,7 +11,12 @@ from keras import ops
 from lpips_tf._backend.compilation import Compiled
 from lpips_tf._backend.tensors import accurate_dtype, is_uint8, mean
 from lpips_tf._support.arguments import check_choice
-from lpips_tf._support.image_batches import as_array, check_image_batch, check_same_shape
+from lpips_tf._support.image_batches import (
+    as_array,
+    as_rgb,
+    check_image_batch,
+    check_same_shape,
+)
 from lpips_tf._support.invalid_images import nan_unless_valid
 from lpips_tf._support.value_ranges import check_range, checked_range
 
@@ -59,7 +64,7 @@ class Baseline(abc.ABC):
 
         Args:
             in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
-                `value_range`.
+                `value_range`. Grey ones (N, H, W, 1) count as three equal channels.
 
         Returns:
             Distances (N,) in float32.
@@ -68,7 +73,7 @@ class Baseline(abc.ABC):
             ValueError: no images, shapes that differ or are not (N, H, W, 3), sides that are too
                 small, or a dtype that is neither uint8 nor floating.
         """
-        in0, in1 = as_array(in0), as_array(in1)
+        in0, in1 = (as_rgb(as_array(images)) for images in (in0, in1))
         for name, images in (("in0", in0), ("in1", in1)):
             check_image_batch(name, images, type(self).__name__, self.least_side, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)

@@ -6,9 +6,10 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypedDict
 
 import keras
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope  # not in its public API
 
 from lpips_tf._backend.compilation import Compiled
 from lpips_tf._backend.execution import at_once, is_traced, runs_eagerly
@@ -24,8 +25,15 @@ from lpips_tf._support.arguments import (
     checked_source,
     shown,
 )
-from lpips_tf._support.image_batches import as_array, check_image_batch, check_same_shape
+from lpips_tf._support.image_batches import (
+    as_array,
+    as_rgb,
+    check_image_batch,
+    check_mask,
+    check_same_shape,
+)
 from lpips_tf._support.invalid_images import tell_in_steps
+from lpips_tf._support.sharing import is_saving
 from lpips_tf._support.symbolic import MetricFunction, are_symbolic
 from lpips_tf._support.value_ranges import check_range, checked_range, warn_of_range
 from lpips_tf.heads import Head
@@ -212,7 +220,12 @@ class LPIPS(keras.Model):
         return [f"head{i}" for i in range(len(self.backbone.outputs) if self.lpips else 0)]
 
     def __call__(
-        self, in0: Any, in1: Any, return_per_layer: bool = False, training: bool | None = None
+        self,
+        in0: Any,
+        in1: Any,
+        return_per_layer: bool = False,
+        training: bool | None = None,
+        mask: Any = None,
     ) -> Any:
         """The distance of each pair of images.
 
@@ -221,9 +234,13 @@ class LPIPS(keras.Model):
 
         Args:
             in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
-                `value_range`.
+                `value_range`. Grey ones (N, H, W, 1) count as three equal channels.
             return_per_layer: also return what each layer adds.
             training: True drops squared differences before the heads that are trainable.
+            mask: how much each pixel counts, (N, H, W) or (N, H, W, 1); not negative, of any scale.
+                Each layer's map is averaged by the mask's mean over the area of each of its
+                positions. A mask of ones changes nothing; one without a positive weight gives NaN.
+                The features within the mask still see pixels outside of it.
 
         Returns:
             Distances (N,) in float32 (float64 if that is the metric's dtype), or for `spatial=True`
@@ -233,24 +250,34 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: no images, shapes that differ or are not (N, H, W, 3), sides below the
                 network's least (AlexNet 31, VGG 16, SqueezeNet 17), or a dtype that is neither
-                uint8 nor floating.
+                uint8 nor floating; a mask of another size or with a weight that is negative, NaN
+                or infinite, which within a graph gives NaN.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
         check_flag("return_per_layer", return_per_layer)
         if training is not None:
             check_flag("training", training)
         in0, in1 = self._checked(in0=in0, in1=in1)
+        mask = None if mask is None else check_mask(mask, in0)
         frozen = not any(head.trainable for head in self.heads)
-        if frozen and runs_eagerly(in0, in1):
+        if frozen and runs_eagerly(in0, in1, mask):
             # All that Keras would find out is whether to drop; it takes half a millisecond to.
-            return self.call(in0, in1, return_per_layer)
-        return super().__call__(in0, in1, return_per_layer=return_per_layer, training=training)
+            return self.call(in0, in1, return_per_layer, mask=mask)
+        options = {} if mask is None else {"mask": mask}
+        return super().__call__(
+            in0, in1, return_per_layer=return_per_layer, training=training, **options
+        )
 
     def call(
-        self, in0: Any, in1: Any, return_per_layer: bool = False, training: bool | None = None
+        self,
+        in0: Any,
+        in1: Any,
+        return_per_layer: bool = False,
+        training: bool | None = None,
+        mask: Any = None,
     ) -> Any:
         """Computes what a call of the metric returns, of images that it has checked."""
-        ((distance, layers),) = self._distances(in0, in1, **self._drop(training))
+        ((distance, layers),) = self._distances(in0, in1, mask=mask, **self._drop(training))
         return (distance, layers) if return_per_layer else distance
 
     def build(self, in0_shape: tuple[int | None, ...], in1_shape: tuple[int | None, ...]) -> None:
@@ -262,7 +289,12 @@ class LPIPS(keras.Model):
         """(N, H, W, 3) to (N,), or to (N, H, W, 1) for `spatial=True`."""
         return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
 
-    def distances(self, reference: Any, *images: Any, training: bool | None = None) -> list[Any]:
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None: distances have no mask of Keras' own, whatever the images had."""
+
+    def distances(
+        self, reference: Any, *images: Any, training: bool | None = None, mask: Any = None
+    ) -> list[Any]:
         """The distances of several batches of images from one batch of references.
 
         The same as a call for each, with one pass of the backbone for every batch: three for a
@@ -271,7 +303,7 @@ class LPIPS(keras.Model):
         Args:
             reference: images (N, H, W, 3), as for a call.
             images: batches of that shape.
-            training: as for a call.
+            training, mask: as for a call.
 
         Returns:
             A list with the distances or maps of each batch, as a call returns them.
@@ -283,18 +315,22 @@ class LPIPS(keras.Model):
             raise ValueError("Expected images to compare with the reference. Received: none")
         named = {f"images[{i}]": batch for i, batch in enumerate(images)}
         checked = self._checked(reference=reference, **named)
+        mask = None if mask is None else check_mask(mask, checked[0])
         if are_symbolic(*checked):
-            symbols: list[Any] = MetricFunction(self, "distances")(checked, training=training)
+            function = MetricFunction(self, "distances")
+            symbols: list[Any] = function(checked, weights=mask, training=training)
             return symbols
-        found = self._distances(*checked, **self._drop(training))
+        found = self._distances(*checked, mask=mask, **self._drop(training))
         return [distance for distance, _ in found]
 
-    def maps(self, in0: Any, in1: Any, return_per_layer: bool = False) -> Any:
+    def maps(self, in0: Any, in1: Any, return_per_layer: bool = False, mask: Any = None) -> Any:
         """Maps of where the images differ, as of a metric with `spatial=True`, from any metric.
 
         Args:
             in0, in1: images (N, H, W, 3), as for a call.
             return_per_layer: also return what each layer adds.
+            mask: as for a call. A map is multiplied by it, divided by its mean: what counts more
+                than the average is raised, and what does not count is 0.
 
         Returns:
             Maps (N, H, W, 1), each layer's resized bilinearly with half-pixel centres; with
@@ -304,15 +340,15 @@ class LPIPS(keras.Model):
             ValueError: as a call does.
         """
         check_flag("return_per_layer", return_per_layer)
-        checked = self._checked(in0=in0, in1=in1)
-        found = Explanation(*self._computed("explain", self._explanation, checked))
+        found = self._explained(self._checked(in0=in0, in1=in1), mask)
         return (found.map, found.layer_maps) if return_per_layer else found.map
 
-    def explain(self, in0: Any, in1: Any) -> Explanation:
+    def explain(self, in0: Any, in1: Any, mask: Any = None) -> Explanation:
         """The distance of each pair of images with its map, in one pass.
 
         Args:
             in0, in1: images (N, H, W, 3), as for a call.
+            mask: as for `maps`.
 
         Returns:
             An `Explanation`: the distance and what each layer adds to it, (N,); the map and what
@@ -321,8 +357,11 @@ class LPIPS(keras.Model):
         Raises:
             ValueError: as a call does.
         """
-        checked = self._checked(in0=in0, in1=in1)
-        return Explanation(*self._computed("explain", self._explanation, checked))
+        return self._explained(self._checked(in0=in0, in1=in1), mask)
+
+    def _explained(self, images: tuple[Any, ...], mask: Any) -> Explanation:
+        mask = None if mask is None else check_mask(mask, images[0])
+        return Explanation(*self._computed("explain", self._explanation, images, mask))
 
     def embed(self, images: Any) -> Any:
         """Maps images to vectors whose squared Euclidean distance is LPIPS.
@@ -396,9 +435,10 @@ class LPIPS(keras.Model):
 
     def _checked(self, **images: Any) -> tuple[Any, ...]:
         """Checks the images' shapes, dtypes and at first their range, and returns them."""
-        if self._missing_weights is not None:
+        symbols = are_symbolic(*images.values()) or in_symbolic_scope()  # which need no weights
+        if self._missing_weights is not None and not symbols:
             raise self._missing_weights
-        arrays = {name: as_array(image) for name, image in images.items()}
+        arrays = {name: as_rgb(as_array(image)) for name, image in images.items()}
         for name, array in arrays.items():
             check_image_batch(name, array, f"net={self.net!r}", self.least_side, self.value_range)
             # PyTorch compiles a function anew when a number changes that it has looked at.
@@ -416,11 +456,39 @@ class LPIPS(keras.Model):
         if not self._range_told:
             self._range_told = warn_of_range(name, least, most, self.value_range)
 
-    def _computed(self, function: str, compiled: Compiled, images: tuple[Any, ...]) -> Any:
+    def _computed(
+        self, function: str, compiled: Compiled, images: tuple[Any, ...], mask: Any = None
+    ) -> Any:
         """Runs `compiled` on checked images, or the `function` as a layer on symbols."""
         if are_symbolic(*images):
-            return MetricFunction(self, function)(images)
-        return compiled(*images)
+            return MetricFunction(self, function)(images, weights=mask)
+        return compiled(*images, mask=mask)
+
+    def export(
+        self,
+        filepath: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """Keras' `export`, with the signature of `lpips_tf.export.export_saved_model`.
+
+        A SavedModel under TensorFlow takes "in0" and "in1", float images (N, H, W, 3) in
+        `value_range`, to "distance"; other formats, backends and signatures are as Keras has them.
+        The arguments are those of `keras.Model.export`.
+        """
+        usual = format == "tf_saved_model" and keras.backend.backend() == "tensorflow"
+        if not usual or input_signature is not None:
+            super().export(filepath, format, verbose, input_signature, **options)
+            return
+        archive = keras.export.ExportArchive()
+        archive.track(self)
+        images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
+        archive.add_endpoint(
+            "serve", lambda in0, in1: {"distance": self(in0, in1)}, [images, images]
+        )
+        archive.write_out(str(filepath), verbose=verbose is None or verbose)
 
     @property
     def least_side(self) -> int:
@@ -458,6 +526,9 @@ class LPIPS(keras.Model):
             if part.weights and (part.trainable or part.name in self._thawed)
         ]
         config |= {"trainable": trainable} if trainable else {}
+        # Keras saves no weights of metrics in `compile(metrics=…)`.
+        mark = keras_stores.fingerprint(self) if is_saving() else None
+        config |= {"fingerprint": mark} if mark else {}
         return config | ({} if self.trainable else {"frozen": True})
 
     @classmethod
@@ -465,12 +536,19 @@ class LPIPS(keras.Model):
         """The metric that `get_config` describes."""
         config = dict(config)
         trainable, frozen = config.pop("trainable", []), config.pop("frozen", False)
+        mark = config.pop("fingerprint", None)
         metric = cls._from_constructor(config)
         backbone, *layers = metric._parts()
         backbone.trainable = not {layer.name for layer in backbone.layers}.isdisjoint(trainable)
         for layer in layers:
             layer.trainable = layer.name in trainable
         metric.trainable = not frozen
+        if mark and mark != keras_stores.fingerprint(metric):
+            metric._missing_weights = OSError(  # until Keras loads them
+                f"Expected the weights that {metric.name!r} had when it was saved. The file lacks "
+                "them, as Keras saves no weights of metrics: share the metric with a loss "
+                "(metric=), or name files of its weights (backbone_weights=, head_weights=)"
+            )
         return metric
 
     @classmethod
@@ -485,6 +563,37 @@ class LPIPS(keras.Model):
             metric.head_weights = config["head_weights"]
             metric._missing_weights = error
             return metric
+
+
+class Options(TypedDict, total=False):
+    """Arguments of `LPIPS`, for what makes one: losses, metrics."""
+
+    version: str
+    lpips: bool
+    spatial: bool
+    value_range: tuple[float, float]
+    backbone_weights: str | os.PathLike[str] | None
+    head_weights: str | os.PathLike[str] | None
+    dropout: float
+
+
+def made_or_given(
+    metric: LPIPS | None, net: str | None, default_net: str, dtype: Any, options: Options
+) -> LPIPS:
+    """The metric that was given, or a new one of these arguments.
+
+    Raises:
+        ValueError: both were given, or what the constructor of `LPIPS` refuses.
+    """
+    if metric is None:
+        return LPIPS(net or default_net, dtype=dtype, **options)
+    check_metric(metric)
+    others = {"net": net, "dtype": dtype} | options
+    if given := [name for name, value in others.items() if name in options or value is not None]:
+        raise ValueError(
+            f"Expected metric= without other arguments of the metric. Received: {', '.join(given)}"
+        )
+    return metric
 
 
 def check_metric(metric: Any) -> None:

@@ -89,9 +89,9 @@ def heatmap(
                 f"Received: reference={shown(reference)} and {shown(image)}"
             )
         found = metric.explain(reference[None], image[None])
-        drawn = _as_uint8(image, metric.value_range)
+        drawn = as_uint8(image, metric.value_range)
         compared += comparisons(metric, found, [drawn], [title])
-    return figure(_as_uint8(reference, metric.value_range), compared, layers)
+    return figure(as_uint8(reference, metric.value_range), compared, layers)
 
 
 def comparisons(
@@ -168,7 +168,7 @@ def shortened(name: str, length: int) -> str:
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
-def _as_uint8(image: Any, value_range: Range) -> npt.NDArray[np.uint8]:
+def as_uint8(image: Any, value_range: Range) -> npt.NDArray[np.uint8]:
     """The image (H, W, 3) as it is drawn."""
     array = _array(image)
     if array.dtype == np.uint8:

@@ -11,7 +11,9 @@ import keras
 from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports none
 
 from lpips_tf._backend.execution import replica, runs_eagerly
-from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable
+from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable, open_shape
+
+RESULTS = "_lpips_tf_results"  # the attribute of a graph
 
 
 class Compiled:
@@ -25,7 +27,7 @@ class Compiled:
     it.
 
     Args:
-        function: of images, and of options by name.
+        function: of images, of a `mask` (N, H, W, 1) that may be left out, and of options by name.
         variables: list of the `keras.Variable`s that it reads; which of them are trainable may
             change what the graph is.
         least_side: the smallest height and width that it takes. Where a graph does not know its
@@ -41,18 +43,21 @@ class Compiled:
         self._least_side = least_side
         self._graphs: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, *images: Any, **options: Any) -> Any:
+    def __call__(self, *images: Any, mask: Any = None, **options: Any) -> Any:
+        masked = mask is not None
+        if masked:
+            images = (*images, mask)
         # A graph would keep the values of a scope around this call for all later ones.
         if not runs_eagerly(*images) or in_stateless_scope():
-            images = as_tensors(*images, least_side=self._least_side)
-            found = self._run(*images, **options)
-            return nan_unless_comparable(found, images, self._least_side)
+            trace = functools.partial(self._traced, masked, images, options)
+            return self._once_a_graph(images, options, trace)
         import tensorflow as tf
 
         images = tuple(tf.convert_to_tensor(image) for image in images)  # reads variables
         watched = _watched(images)
         trainable = tuple(variable.trainable for variable in self._variables)
-        key = (watched, trainable, *(image.dtype for image in images), *options.items())
+        dtypes = (image.dtype for image in images)
+        key = (masked, watched, trainable, *dtypes, *options.items())
         if key not in self._graphs:
 
             def graph(*images: Any) -> Any:
@@ -60,9 +65,9 @@ class Compiled:
                     image if tape or not image.dtype.is_floating else tf.stop_gradient(image)
                     for image, tape in zip(images, watched, strict=True)
                 )
-                return self._run(*stopped, **options)
+                return self._run(masked, *stopped, **options)
 
-            signature = [tf.TensorSpec((None, None, None, 3), image.dtype) for image in images]
+            signature = [tf.TensorSpec(open_shape(image), image.dtype) for image in images]
             self._graphs[key] = tf.function(
                 functools.partial(graph),  # TensorFlow takes functions of one code for retraces
                 input_signature=signature,
@@ -70,16 +75,48 @@ class Compiled:
             )
         return self._graphs[key](*images)
 
-    def _run(self, *images: Any, **options: Any) -> Any:
+    def _traced(self, masked: bool, images: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        images = as_tensors(*images, least_side=self._least_side)
+        found = self._run(masked, *images, **options)
+        return nan_unless_comparable(found, images, self._least_side)
+
+    def _once_a_graph(
+        self, images: tuple[Any, ...], options: dict[str, Any], trace: Callable[[], Any]
+    ) -> Any:
+        """What a graph of TensorFlow has computed of the same tensors, or else the traced result.
+
+        A training step calls its loss and then its metrics with the same tensors. Nothing is shared
+        where a gradient tape watches a tensor, as it may not have watched before, nor where weights
+        are trainable, as the step may have changed them meanwhile.
+        """
+        if keras.backend.backend() != "tensorflow" or in_stateless_scope():
+            return trace()
+        import tensorflow as tf
+
+        graph = tf.compat.v1.get_default_graph()
+        frozen = not any(variable.trainable for variable in self._variables)
+        if not (frozen and tf.inside_function() and all(map(tf.is_tensor, images))):
+            return trace()
+        known: dict[Any, Any] = getattr(graph, RESULTS, {})
+        setattr(graph, RESULTS, known)
+        key = (id(self), *map(id, images), *options.items())
+        if key not in known or any(_watched(images)):
+            known[key] = (self, images, trace())  # with what has these identities
+        return known[key][-1]
+
+    def _run(self, masked: bool, *images: Any, **options: Any) -> Any:
+        def function(*images: Any) -> Any:
+            if not masked:
+                return self._function(*images, **options)
+            return self._function(*images[:-1], mask=images[-1], **options)
+
         with AutocastScope(None):  # weights as they are, whatever the policy of a layer around
             if replica()[1] == 1:
-                return self._function(*images, **options)
-            return _of_empty_batches_too(self._function, images, options)
+                return function(*images)
+            return _of_empty_batches_too(function, images)
 
 
-def _of_empty_batches_too(
-    function: Callable[..., Any], images: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
+def _of_empty_batches_too(function: Callable[..., Any], images: tuple[Any, ...]) -> Any:
     """Runs a function of batches that may be empty, with an empty result if they are.
 
     A replica gets an empty batch where the last one is smaller than the number of replicas, and
@@ -89,7 +126,7 @@ def _of_empty_batches_too(
 
     count = tf.shape(images[0])[0]
     added = [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
-    results = function(*(tf.pad(image, added) for image in images), **options)
+    results = function(*(tf.pad(image, added) for image in images))
     return tf.nest.map_structure(lambda result: result[:count], results)
 
 

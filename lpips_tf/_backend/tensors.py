@@ -13,7 +13,9 @@ from lpips_tf._backend.execution import is_traced, replica
 
 
 def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
-    """Converts batches of images of one shape to tensors; symbols of Keras stay what they are.
+    """Converts batches of images of one size to tensors; symbols of Keras stay what they are.
+
+    Batches have three channels, and a mask among them one.
 
     A graph of TensorFlow gets a check of those shapes that are unknown until it runs. TensorFlow's
     kernels would broadcast one batch to another, and end the process where an image is too small to
@@ -37,7 +39,7 @@ def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
         shape0, *shapes = [tf.shape(tensor) for tensor in tensors]
         conditions = [
             tf.Assert(
-                tf.reduce_all(tf.equal(shape0, shape)),
+                tf.reduce_all(tf.equal(shape0[:3], shape[:3])),
                 ["Expected images of the same shape. Received:", shape0, shape],
             )
             for shape in shapes
@@ -50,8 +52,13 @@ def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
                 tf.Assert(shape0[0] > 0, ["Expected at least one image. Received:", shape0])
             ]
         with tf.control_dependencies(conditions):
-            tensors = [tf.ensure_shape(tensor, (None, None, None, 3)) for tensor in tensors]
+            tensors = [tf.ensure_shape(tensor, open_shape(tensor)) for tensor in tensors]
     return tuple(tensors)
+
+
+def open_shape(images: Any) -> tuple[None, None, None, int]:
+    """The shape of a batch of any number and size: of images, or of masks if it has one channel."""
+    return (None, None, None, 1 if images.shape[-1] == 1 else 3)
 
 
 def nan_unless_comparable(results: Any, images: tuple[Any, ...], least_side: int) -> Any:
@@ -68,7 +75,7 @@ def nan_unless_comparable(results: Any, images: tuple[Any, ...], least_side: int
     shape0, *shapes = [tf.shape(image) for image in images]
     right = tf.reduce_all(shape0[1:3] >= least_side)
     for shape in shapes:
-        right &= tf.reduce_all(tf.equal(shape0, shape))
+        right &= tf.reduce_all(tf.equal(shape0[:3], shape[:3]))
     valid = tf.where(right, 1.0, float("nan"))
     return tf.nest.map_structure(lambda result: result * tf.cast(valid, result.dtype), results)
 
@@ -133,6 +140,35 @@ def resize_bilinear(maps: Any, size: tuple[Any, Any]) -> Any:
         rows, columns = (_interpolation(tf.shape(maps)[i], size[i - 1]) for i in (1, 2))
         return tf.einsum("nhwc,yh,xw->nyxc", maps, rows, columns)
     return tf.cast(tf.image.resize(maps, size, method="bilinear"), maps.dtype)
+
+
+def average_areas(maps: Any, size: tuple[Any, Any]) -> Any:
+    """Resizes maps (N, H, W, 1) to a smaller `size` by averaging what each position covers.
+
+    The mean of a map is kept, and a map of ones stays one exactly: the sizes of overlaps are whole
+    numbers, in units of 1/h of a pixel, until the sum of them is divided.
+    """
+    dtype = accurate_dtype()
+    _, height, width, _ = keras.ops.shape(maps)
+    rows, columns = _overlaps(height, size[0], dtype), _overlaps(width, size[1], dtype)
+    equation, operands = "nhwc,yh,xw->nyxc", (keras.ops.cast(maps, dtype), rows, columns)
+    if keras.backend.backend() == "jax":  # which multiplies with few digits on accelerators
+        import jax.numpy as jnp
+
+        sums = jnp.einsum(equation, *operands, precision="highest")
+    else:
+        sums = keras.ops.einsum(equation, *operands)
+    return keras.ops.cast(sums / keras.ops.cast(height * width, dtype), maps.dtype)
+
+
+def _overlaps(length: Any, size: Any, dtype: str) -> Any:
+    """How much each of `size` equal parts of an axis covers of each of its pixels, times `size`."""
+    parts = keras.ops.cast(keras.ops.arange(size), dtype)[:, None]
+    pixels = keras.ops.cast(keras.ops.arange(length), dtype)
+    length, size = (keras.ops.cast(number, dtype) for number in (length, size))
+    ends = keras.ops.minimum((parts + 1) * length, (pixels + 1) * size)
+    starts = keras.ops.maximum(parts * length, pixels * size)
+    return keras.ops.maximum(ends - starts, 0)
 
 
 def _interpolation(length: Any, size: Any) -> Any:

@@ -10,6 +10,7 @@ from keras import ops
 from lpips_tf._backend.compilation import CompiledByJax
 from lpips_tf._backend.tensors import mean_over_positions, resize_bilinear
 from lpips_tf._networks.features import Features
+from lpips_tf._networks.masks import Masks
 from lpips_tf.heads import Head
 
 
@@ -36,11 +37,13 @@ class Distance:
         self._compare = CompiledByJax(self._of_pair, variables)
         self._explain = CompiledByJax(self._explained_pair, variables)
 
-    def of_batches(self, *batches: Any, **drop: tuple[bool, ...]) -> list[tuple[Any, list[Any]]]:
+    def of_batches(
+        self, *batches: Any, mask: Any = None, **drop: tuple[bool, ...]
+    ) -> list[tuple[Any, list[Any]]]:
         """The distances of every other batch from the first one, and what each layer adds."""
         (reference, features0), *others = zip(batches, self._features(*batches), strict=True)
         return [
-            self._compare(reference, images, features0, features1, **drop)
+            self._compare(reference, images, features0, features1, mask, **drop)
             for images, features1 in others
         ]
 
@@ -50,34 +53,37 @@ class Distance:
         in1: Any,
         features0: list[Any],
         features1: list[Any],
+        mask: Any,
         drop: tuple[bool, ...] = (),
     ) -> tuple[Any, list[Any]]:
         """(distance, what each layer adds): numbers (N,), or maps (N, H, W, 1)."""
-        valid = self._features.validity(in0, in1)
+        valid, masks = self._features.validity(in0, in1), self._masks(mask)
         layers = []
         for i, squares in _squared_differences(features0, features1):
             if any(drop[i : i + 1]):
                 squares = self._heads[i].drop(squares)
             if self._spatial:
-                layers.append(self._resized(i, squares, in0) * valid)
+                layers.append(self._map(i, squares, in0, masks, valid))
             else:
-                layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
+                layers.append(self._share(i, squares, masks, valid))
         return _sum(layers), layers
 
-    def explained(self, in0: Any, in1: Any) -> tuple[Any, list[Any], Any, list[Any]]:
+    def explained(
+        self, in0: Any, in1: Any, mask: Any = None
+    ) -> tuple[Any, list[Any], Any, list[Any]]:
         """(distance, what each layer adds, map, what each layer adds to that)."""
         explained: tuple[Any, list[Any], Any, list[Any]]
-        explained = self._explain(in0, in1, *self._features(in0, in1))
+        explained = self._explain(in0, in1, *self._features(in0, in1), mask)
         return explained
 
     def _explained_pair(
-        self, in0: Any, in1: Any, features0: list[Any], features1: list[Any]
+        self, in0: Any, in1: Any, features0: list[Any], features1: list[Any], mask: Any
     ) -> tuple[Any, list[Any], Any, list[Any]]:
-        valid = self._features.validity(in0, in1)
+        valid, masks = self._features.validity(in0, in1), self._masks(mask)
         layers, maps = [], []
         for i, squares in _squared_differences(features0, features1):
-            layers.append(ops.reshape(self._averaged(i, squares) * valid, (-1,)))
-            maps.append(self._resized(i, squares, in0) * valid)
+            layers.append(self._share(i, squares, masks, valid))
+            maps.append(self._map(i, squares, in0, masks, valid))
         return _sum(layers), layers, _sum(maps), maps
 
     def layer_maps(self, in0: Any, in1: Any) -> list[Any]:
@@ -107,16 +113,23 @@ class Distance:
             for images, features in zip(batches, self._features(*batches), strict=True)
         ]
 
-    def _averaged(self, i: int, squares: Any) -> Any:
-        """Layer i's share of the distance, (N, 1, 1, 1).
+    def _masks(self, mask: Any) -> Masks | None:
+        return None if mask is None else Masks(mask, self._features.dtype)
+
+    def _share(self, i: int, squares: Any, masks: Masks | None, valid: Any) -> Any:
+        """Layer i's share of the distance, (N,).
 
         Averaging first leaves the head less to do; both are linear.
         """
-        return self._weighted(i, mean_over_positions(squares))
+        if masks:
+            squares = squares * masks.weights(ops.shape(squares)[1:3])
+        share = self._weighted(i, mean_over_positions(squares)) * valid
+        return ops.reshape(masks.nan_unless_valid(share) if masks else share, (-1,))
 
-    def _resized(self, i: int, squares: Any, images: Any) -> Any:
+    def _map(self, i: int, squares: Any, images: Any, masks: Masks | None, valid: Any) -> Any:
         """Layer i's share of the distance at each pixel, (N, H, W, 1)."""
-        return resize_bilinear(self._weighted(i, squares), ops.shape(images)[1:3])
+        share = resize_bilinear(self._weighted(i, squares), ops.shape(images)[1:3]) * valid
+        return masks.nan_unless_valid(share * masks.pixel_weights()) if masks else share
 
     def _weighted(self, i: int, squares: Any) -> Any:
         """Squared differences of layer i, (…, C), summed over the channels by their weights."""

@@ -1,4 +1,4 @@
-"""Validates image batches: dtype, shape, minimum size."""
+"""Validates image batches, and masks for them: dtype, shape, minimum size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lpips_tf._backend.execution import is_traced
 from lpips_tf._support.arguments import is_array, shown
 from lpips_tf._support.value_ranges import Range
 
@@ -28,6 +29,14 @@ def as_array(images: Any) -> Any:
     if not is_array(images) or getattr(images.dtype, "kind", "f") in "OSU":
         raise ValueError(f"Expected arrays or tensors of images. Received: {shown(images)}")
     return images
+
+
+def as_rgb(images: Any) -> Any:
+    """Returns grey images (N, H, W, 1) as three equal channels, and all else as it is."""
+    if getattr(images.shape, "rank", 4) is None or len(images.shape) != 4 or images.shape[3] != 1:
+        return images
+    repeat = np.repeat if isinstance(images, np.ndarray) else keras.ops.repeat
+    return repeat(images, 3, axis=-1)
 
 
 def two_sizes(first: Any, second: Any) -> ValueError:
@@ -53,7 +62,7 @@ def check_image_batch(
     with contextlib.suppress(ValueError):  # of a dtype that Keras does not know
         dtype = keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or shape[3] not in (3, None):
-        expected = "RGB images of shape (N, H, W, 3), channels last"
+        expected = "RGB images of shape (N, H, W, 3), channels last" + _shape_advice(name, shape)
     elif shape[0] == 0:
         expected = "at least one image"
     elif any(side is not None and side < least_side for side in shape[1:3]):
@@ -64,6 +73,52 @@ def check_image_batch(
     else:
         return
     raise ValueError(f"Expected {expected}. Received: {name}.shape={shape}")
+
+
+def _shape_advice(name: str, shape: tuple[int | None, ...]) -> str:
+    """How images of another shape become a batch, if that can be told."""
+    if len(shape) == 3 and shape[2] in (1, 3):
+        return f"; {name}[None] is a batch of one image"
+    if len(shape) == 2:
+        return f"; {name}[None, :, :, None] is a batch of one grey image"
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return f"; for channels first, transpose {name} by (0, 2, 3, 1)"
+    if len(shape) == 4 and shape[3] == 4:
+        return f"; {name}[..., :3] leaves out the alpha channel"
+    if len(shape) == 4 and shape[3] == 2:
+        return f"; {name}[..., :1] leaves out the alpha channel of grey images"
+    return ""
+
+
+def check_mask(mask: Any, images: Any) -> Any:
+    """Checks a mask for a batch of images, and returns it as (N, H, W, 1) in float32.
+
+    Raises:
+        ValueError: `mask` has another size than the images, no numbers, or a weight that is
+            negative, NaN or infinite. Within a graph, weights cannot be looked at.
+    """
+    mask = as_array(mask)
+    if getattr(mask.shape, "rank", 4) is None:
+        raise ValueError("Expected a mask of known rank, (N, H, W). Received: unknown shape")
+    shape, size = tuple(mask.shape), tuple(images.shape[:3])
+    fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 1)
+    if not fits or any(a != b and None not in (a, b) for a, b in zip(shape, size, strict=False)):
+        advice = "; mask[None] is a batch of one" if shape in (size[1:], (*size[1:], 1)) else ""
+        raise ValueError(
+            f"Expected a mask of the images' size, {size} or {(*size, 1)}{advice}. "
+            f"Received: mask.shape={shape}"
+        )
+    if "complex" in str(mask.dtype) or str(mask.dtype) == "string":
+        raise ValueError(f"Expected a mask of numbers. Received: mask.dtype={mask.dtype}")
+    mask = keras.ops.cast(mask, "float32")
+    if not is_traced(mask):
+        weights = keras.ops.convert_to_numpy(mask)
+        wrong = weights[~((weights >= 0) & (weights < np.inf))]
+        if wrong.size:
+            raise ValueError(
+                f"Expected a mask of finite weights, none of them negative. Received: {wrong[0]}"
+            )
+    return mask if len(shape) == 4 else keras.ops.expand_dims(mask, -1)
 
 
 def check_same_shape(**images: Any) -> None:

@@ -54,7 +54,9 @@ def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float]
     backends = {"tensorflow": _tell_tensorflow, "jax": _tell_jax}
     tell_backend = backends.get(keras.backend.backend())
     # `_in_step` is the slowest to find out, and comes last.
-    if tell_backend is None or is_uint8(images) or not is_traced(images) or not _in_step():
+    if tell_backend is None or isinstance(images, keras.KerasTensor) or is_uint8(images):
+        return
+    if not is_traced(images) or not _in_step():
         return
     least, most = _extremes(images)
     tell_backend(may_be_of_another_range(least, most, value_range), tell, least, most)

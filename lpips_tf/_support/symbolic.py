@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 
 from lpips_tf._support.arguments import check_choice
+from lpips_tf._support.sharing import deserialized, serialized
 
 FUNCTIONS = ("distances", "embed", "explain", "layer_maps", "normalized_features")
 
@@ -18,7 +19,10 @@ def are_symbolic(*images: Any) -> bool:
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class MetricFunction(keras.layers.Layer):
-    """A function of a metric as a layer; it takes the list of the function's batches of images.
+    """A function of a metric as a layer.
+
+    It takes the list of the function's batches of images, and as `weights` (not `mask`, which
+    Keras would fill with masks of its own) the function's mask.
 
     Args:
         metric: an `LPIPS`, which the layer holds and saves.
@@ -32,9 +36,10 @@ class MetricFunction(keras.layers.Layer):
         self.function = function
         self.built = True
 
-    def call(self, images: Any, training: bool | None = None) -> Any:
+    def call(self, images: Any, weights: Any = None, training: bool | None = None) -> Any:
         """The function's result for a list of batches; an `Explanation` as a plain tuple."""
         options = {"training": training} if self.function == "distances" else {}
+        options |= {} if weights is None else {"mask": weights}
         found = getattr(self.metric, self.function)(*images, **options)
         return tuple(found) if self.function == "explain" else found
 
@@ -46,18 +51,11 @@ class MetricFunction(keras.layers.Layer):
         return super().compute_output_spec(merged, **options)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor, for Keras to save.
-
-        Keras serialises the metric itself, so that it knows a metric that several layers share.
-        """
+        """The arguments of the constructor, for Keras to save."""
         config: dict[str, Any] = super().get_config()
-        return config | {"metric": self.metric, "function": self.function}
+        return config | {"metric": serialized(self.metric), "function": self.function}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` describes; a metric that is no configuration is copied."""
-        metric = config["metric"]
-        if isinstance(metric, keras.Model):
-            metric = keras.saving.serialize_keras_object(metric)
-        metric = keras.saving.deserialize_keras_object(metric)
-        return cls(**(config | {"metric": metric}))
+        """The layer that `get_config` describes."""
+        return cls(**(config | {"metric": deserialized(config["metric"])}))

@@ -18,6 +18,7 @@ from lpips_tf.export.common import check_exportable, described, distance_graph
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
+MASKS = tf.TensorSpec((None, None, None), tf.float32)
 EXTRA = "assets.extra"  # the folder for files that TensorFlow does not read
 MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
 
@@ -34,11 +35,13 @@ def export_saved_model(
     - "uint8": images of that type;
     - "encoded": (N,) strings, the contents of PNG or JPEG files. The two of a pair have one size;
       pairs may differ, but not where maps are asked for;
+    - "masked": float32 images, and "mask" (N, H, W) in float32, how much each pixel counts;
     - "embed", unless spatial or a head has negative weights: "image" (N, H, W, 3) in float32 to
       "embedding" (N, D).
 
     `tf.saved_model.load(path / "1")` is called like the metric, with two batches of float32 or two
-    of uint8 images, and has its gradients, so it may be a loss. Its weights are frozen.
+    of uint8 images and perhaps a mask, and has its gradients, so it may be a loss. Its weights are
+    frozen.
     `assets.extra/lpips.json` describes the metric.
 
     Args:
@@ -99,10 +102,11 @@ class _Exported(tf.Module):
         for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
             images = tf.TensorSpec((None, None, None, 3), dtype)
             self.__call__.get_concrete_function(images, images)
+            self.__call__.get_concrete_function(images, images, MASKS)
 
     @tf.function(autograph=False)
-    def __call__(self, y_true: Any, y_pred: Any) -> Any:
-        return self._distance(y_true, y_pred)
+    def __call__(self, y_true: Any, y_pred: Any, mask: Any = None) -> Any:
+        return self._distance(y_true, y_pred, mask)
 
     def signatures(self) -> dict[str, Callable[..., Any]]:
         """The functions that TensorFlow Serving calls, by name."""
@@ -111,14 +115,18 @@ class _Exported(tf.Module):
             "serving_default": distance_graph(self._distance),
             "uint8": distance_graph(self._distance, dtype=tf.uint8),
             "encoded": tf.function(self._of_files, [FILES, FILES], autograph=False),
+            "masked": tf.function(self._masked, [images, images, MASKS], autograph=False),
         }
         if _has_embedding(self._metric()):
             signatures["embed"] = tf.function(self._embed, [images], autograph=False)
         return signatures
 
-    def _distance(self, in0: Any, in1: Any) -> Any:
+    def _distance(self, in0: Any, in1: Any, mask: Any = None) -> Any:
         with self._own_weights():
-            return self._metric()(in0, in1)
+            return self._metric()(in0, in1, mask=mask)
+
+    def _masked(self, in0: Any, in1: Any, mask: Any) -> dict[str, Any]:
+        return {"distance": self._distance(in0, in1, mask)}
 
     def _embed(self, image: Any) -> dict[str, Any]:
         with self._own_weights():

@@ -58,4 +58,7 @@ def example(metric: LPIPS, signature: str) -> dict[str, npt.NDArray[Any]]:
         return {"in0": files[0], "in1": files[1]}
     low, high = metric.value_range
     floats = (images / 255 * (high - low) + low).astype("float32")
-    return {"image": floats[0]} if signature == "embed" else {"in0": floats[0], "in1": floats[1]}
+    if signature == "embed":
+        return {"image": floats[0]}
+    masks = {"mask": np.ones((1, SIDE, SIDE), "float32")} if signature == "masked" else {}
+    return {"in0": floats[0], "in1": floats[1]} | masks

@@ -6,6 +6,7 @@ not carry a copy of the backbone in each checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -60,6 +61,18 @@ def load(metric: Network, store: Any) -> OSError | None:
                     raise ValueError(f"Expected saved weights of {metric.name}: {name} is missing")
                 variable.assign(store[_key(name)])
     return error
+
+
+def fingerprint(metric: Network) -> str | None:
+    """A digest of the weights of a metric, or None if all of them come with the package."""
+    digest, others = hashlib.sha256(), False
+    for part in _parts(metric).values():
+        if not (part.source == part.name and _true(part.has)):
+            others = True
+            for name, variable in sorted(loading.variables(part.layers).items()):
+                digest.update(name.encode())
+                digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return digest.hexdigest() if others else None
 
 
 def _parts(metric: Network) -> dict[str, _Part]:

@@ -42,6 +42,14 @@ def pair(
     layers: Annotated[
         bool, typer.Option("--layers", help="With --heatmap: also what each layer adds.")
     ] = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A grey image of how much each pixel counts: black not at all.",
+            show_default=False,
+        ),
+    ] = None,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -65,27 +73,31 @@ def pair(
         raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
     if heatmap is not None and tile is not None:
         raise typer.BadParameter("Expected no --tile with it; see --map", param_hint="--heatmap")
+    if mask is not None and tile is not None:
+        raise typer.BadParameter("Expected no --tile with it", param_hint="--mask")
     if map_file is not None and (tile is None or len(images) > 1):
         raise typer.BadParameter("Expected --tile with it, and one image", param_hint="--map")
     outputs.check_output(heatmap, HEATMAP_SUFFIXES, "--heatmap")
     outputs.check_output(map_file, (".tif", ".tiff"), "--map")
     for option, path in (("--heatmap", heatmap), ("--map", map_file)):
-        outputs.check_no_input(path, [reference, *images], option)
+        outputs.check_no_input(path, [reference, *images, *([mask] if mask else [])], option)
     with outputs.whole_file(heatmap) as heatmap_file, outputs.whole_file(map_file) as map_output:
         metric = load_metric(net, version, baseline)
         from lpips_tf_cli.distances.image_files import ImageFiles
 
         files = ImageFiles(srgb)
         if tile is None:
+            from lpips_tf_cli.distances.masks import read_mask
             from lpips_tf_cli.distances.pairs import pair_distances
 
             pairs = [(reference, image) for image in images]
+            weights = None if mask is None else read_mask(mask)
             if heatmap_file is None:
-                distances = pair_distances(metric, pairs, files)
+                distances = pair_distances(metric, pairs, files, mask=weights)
             else:
                 from lpips_tf_cli.reports.heatmaps import write_heatmap
 
-                distances = write_heatmap(heatmap_file, metric, pairs, files, layers)
+                distances = write_heatmap(heatmap_file, metric, pairs, files, layers, weights)
         else:
             from lpips_tf_cli.distances.tiles import tiled_distances
 

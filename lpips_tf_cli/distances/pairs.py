@@ -26,6 +26,7 @@ def pair_distances(
     pairs: Sequence[tuple[Path, Path]],
     files: ImageFiles,
     see: Callable[[int, np.ndarray, plots.Comparison], None] | None = None,
+    mask: np.ndarray | None = None,
 ) -> list[float]:
     """The distance of each readable pair, in order; the sizes of pairs may differ.
 
@@ -35,25 +36,33 @@ def pair_distances(
         files: reads them.
         see: called with the index of each pair, its reference (H, W, 3) uint8, and the comparison
             of its image with that.
+        mask: how much each pixel counts, (H, W), for images that all have its size.
 
     Raises:
-        ValueError: no pair can be read.
+        ValueError: no pair can be read, or a pair has another size than the mask.
     """
     groups = collections.defaultdict(list)
     for i, pair in enumerate(pairs):
         with files.reading(i):
-            groups[same_size(pair, metric.least_side)].append(i)
+            size = same_size(pair, metric.least_side)
+            if mask is not None and size != mask.shape:
+                raise ValueError(
+                    f"Expected a mask of the images' size, {size[1]}x{size[0]} pixels. "
+                    f"Received: {mask.shape[1]}x{mask.shape[0]}"
+                )
+            groups[size].append(i)
     chunks = (chunk for size, indices in groups.items() for chunk in in_batches(indices, size))
     distances: dict[int, float] = {}
     with progress_bar("comparing") as progress:
         for indices, batch in decoded(chunks, pairs, files):
             in0, in1 = batch.swapaxes(0, 1)
+            masks = None if mask is None else np.broadcast_to(mask, in0.shape[:3])
             if see is None:
-                found = metric(in0, in1)
+                found = metric(in0, in1, mask=masks)
             else:
                 from lpips_tf import plots  # loads Matplotlib, which most commands do not need
 
-                explanation = metric.explain(in0, in1)
+                explanation = metric.explain(in0, in1, masks)
                 found = explanation.distance
                 names = [pairs[i][1].name for i in indices]
                 compared = plots.comparisons(metric, explanation, in1, names)

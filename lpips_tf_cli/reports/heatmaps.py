@@ -21,10 +21,11 @@ def write_heatmap(
     pairs: Sequence[tuple[Path, Path]],
     files: ImageFiles,
     layers: bool,
+    mask: np.ndarray | None = None,
 ) -> list[float]:
     """Compares images with one reference and draws where they differ.
 
-    The format is that of the path's suffix.
+    The format is that of the path's suffix; a mask is as for `pair_distances`.
 
     Returns:
         The distances, as `pair_distances` does.
@@ -37,7 +38,7 @@ def write_heatmap(
     def see(index: int, reference: np.ndarray, found: plots.Comparison) -> None:
         seen[index] = reference, found
 
-    distances = pair_distances(metric, pairs, files, see)
+    distances = pair_distances(metric, pairs, files, see, mask)
     compared = [seen[i][1] for i in sorted(seen)]
     with quietly(), warnings.catch_warnings():  # fonts may lack a file name's characters
         warnings.simplefilter("ignore")

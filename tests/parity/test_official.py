@@ -78,6 +78,30 @@ def test_maps_equal_the_official_ones(same, net, size):
     assert_close(ours(x, y), expected.transpose(0, 2, 3, 1))
 
 
+@pytest.mark.parametrize("net", SIZES)
+def test_masked_distances_are_weighted_means_of_the_official_maps(same, net):
+    """Of each layer's map, as the official implementation has it before it averages."""
+    theirs, ours = same(net)
+    x, y = images(SIZES[net][1])
+    mask = np.random.default_rng(1).exponential(1, x.shape[:3]) ** 2
+    mask[:, :10, :12] = 0
+    maps = []
+    hooks = [
+        lin.register_forward_hook(lambda module, inputs, output: maps.append(output.numpy()[:, 0]))
+        for lin in theirs.lins
+    ]
+    with torch.no_grad():
+        theirs(official.to_nchw(x), official.to_nchw(y))
+    for hook in hooks:
+        hook.remove()
+    _, layers = ours(x, y, return_per_layer=True, mask=mask)
+    for found, values in zip(layers, maps, strict=True):
+        count, rows, columns = values.shape
+        fine = mask.repeat(rows, 1).repeat(columns, 2)  # whose blocks are a position's area
+        weights = fine.reshape(count, rows, x.shape[1], columns, x.shape[2]).mean((2, 4))
+        assert_close(found, (weights * values).sum((1, 2)) / weights.sum((1, 2)))
+
+
 @pytest.mark.parametrize(
     ("net", "size"), [(net, size) for net, sizes in SIZES.items() for size in sizes[:2]]
 )

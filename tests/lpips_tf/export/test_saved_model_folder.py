@@ -47,7 +47,7 @@ def test_warm_up_requests_run_every_signature(saved):
         outputs = signatures[seen[-1]](**inputs)
         assert np.isfinite(next(iter(outputs.values())).numpy()).all()
     assert set(seen) == set(signatures)
-    assert len(seen) == 4
+    assert len(seen) == 5
 
 
 @pytest.mark.slow

@@ -144,7 +144,9 @@ def test_a_metric_exported_by_keras_gives_the_same(x, y, tmp_path, called):
         metric(x, y)
     metric.export(str(tmp_path / "exported"), verbose=False)
     exported = tf.saved_model.load(str(tmp_path / "exported"))
-    np.testing.assert_allclose(exported.serve(x, y), metric(x, y), rtol=1e-6)
+    for function in (exported.serve, exported.signatures["serving_default"]):
+        found = function(in0=tf.constant(x), in1=tf.constant(y))
+        np.testing.assert_allclose(found["distance"], metric(x, y), rtol=1e-6)
 
 
 @pytest.mark.parametrize("spatial", [False, True])
