@@ -36,8 +36,9 @@ class LPIPSImages(keras.callbacks.Callback):
         layers: also show each layer's map.
 
     Raises:
-        ValueError: `metric` is none, the data are no pairs of inputs and images, or a number is
+        ValueError: `metric` is none, the data are no batch of inputs and images, or a number is
             below 1.
+        NotADirectoryError: `log_dir` is a file.
 
     Examples:
         >>> images = lpips_tf.callbacks.LPIPSImages("logs", (x, y), metric)
@@ -62,6 +63,8 @@ class LPIPSImages(keras.callbacks.Callback):
         self.log_dir = os.fspath(log_dir)
         self.every = every
         self.layers = layers
+        if Path(log_dir).is_file():
+            raise NotADirectoryError(f"Expected log_dir to be a folder. Received: {log_dir}")
         inputs, references = _first_batch(validation_data)
         self.inputs = keras.tree.map_structure(lambda array: array[:count], inputs)
         self.references = keras.ops.convert_to_numpy(references[:count])
@@ -105,6 +108,13 @@ def _first_batch(data: Any) -> tuple[Any, Any]:
         raise ValueError(
             "Expected validation_data as inputs and references (x, y), or an iterable of such "
             f"batches. Received: {shown(data)}"
+        )
+    counts = {len(array) for array in keras.tree.flatten(data[:2])}
+    if len(data[1].shape) != 4 or len(counts) > 1:
+        shapes = keras.tree.map_structure(lambda array: tuple(array.shape), data[:2])
+        raise ValueError(
+            "Expected references (N, H, W, 3) and as many inputs; `batch` makes batches of a "
+            f"tf.data.Dataset. Received: shapes {shapes}"
         )
     return data[0], data[1]
 

@@ -79,8 +79,11 @@ class LPIPS(keras.losses.Loss):
         """
         sample_weight, mask = split(sample_weight, mask, y_pred, self.metric.spatial)
         with keras.name_scope(self.name):
+            distances = self.call(y_true, y_pred, mask=mask)
+            if sample_weight is not None:  # of every pixel, for means by their sum
+                sample_weight = ops.broadcast_to(sample_weight, ops.shape(distances))
             return reduce_weighted_values(
-                self.call(y_true, y_pred, mask=mask),
+                distances,
                 sample_weight=sample_weight,
                 reduction=self.reduction,
                 dtype=self.dtype,

@@ -10,7 +10,7 @@ from keras import ops
 from lpips_tf import metric as metric_module
 from lpips_tf._backend.execution import at_once
 from lpips_tf._backend.tensors import accurate_dtype
-from lpips_tf._support.arguments import check_count
+from lpips_tf._support.arguments import check_count, shown
 from lpips_tf._support.sample_weights import split
 from lpips_tf._support.sharing import deserialized, serialized
 from lpips_tf.metric import Options, made_or_given
@@ -111,7 +111,7 @@ class MeanPairwiseLPIPS(keras.metrics.Metric):
         name: name of the metric.
         dtype: dtype or policy that the backbone computes in. Sums are float64, or float32 under
             JAX, which has no other at first; there are `conditions` · D of them, for embeddings of
-            D numbers (AlexNet: 31,872 at 64x64, 506,944 at 256x256).
+            D numbers (AlexNet: 31,872 at 64x64, 640,128 at 256x256).
         options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:
@@ -205,6 +205,11 @@ class MeanPairwiseLPIPS(keras.metrics.Metric):
             )
 
     def _checked_conditions(self, conditions: Any, images: Any) -> Any:
+        if conditions is None or getattr(getattr(conditions, "dtype", None), "kind", "f") in "OSU":
+            raise ValueError(
+                "Expected y_true as the number of each image's condition, (N,). "
+                f"Received: {shown(conditions)}"
+            )
         numbers = ops.convert_to_tensor(conditions)
         shape = tuple(numbers.shape)
         if len(shape) == 2 and shape[1] == 1:

@@ -86,23 +86,24 @@ class Compiled:
         """What a graph of TensorFlow has computed of the same tensors, or else the traced result.
 
         A training step calls its loss and then its metrics with the same tensors. Nothing is shared
-        where a gradient tape watches a tensor, as it may not have watched before, nor where weights
-        are trainable, as the step may have changed them meanwhile.
+        of variables, where a gradient tape watches a tensor, as it may not have watched before, nor
+        where weights may change.
         """
         if keras.backend.backend() != "tensorflow" or in_stateless_scope():
             return trace()
         import tensorflow as tf
 
         graph = tf.compat.v1.get_default_graph()
-        frozen = not any(variable.trainable for variable in self._variables)
-        if not (frozen and tf.inside_function() and all(map(tf.is_tensor, images))):
+        if not tf.inside_function() or not all(isinstance(image, tf.Tensor) for image in images):
             return trace()
         known: dict[Any, Any] = getattr(graph, RESULTS, {})
         setattr(graph, RESULTS, known)
         key = (id(self), *map(id, images), *options.items())
-        if key not in known or any(_watched(images)):
+        if key not in known or any(_watched(images)) or not _only_read(self._variables, graph):
             known[key] = (self, images, trace())  # with what has these identities
-        return known[key][-1]
+            return known[key][-1]
+        # A tape that has been told to stop does not record the identity, as it knows the result.
+        return tf.nest.map_structure(tf.identity, known[key][-1])
 
     def _run(self, masked: bool, *images: Any, **options: Any) -> Any:
         def function(*images: Any) -> Any:
@@ -168,6 +169,18 @@ class CompiledByJax:
 
             self._compiled[trainable] = jax.jit(stage)
         return self._compiled[trainable]([v.value for v in self._variables], *arrays)
+
+
+def _only_read(variables: list[keras.Variable], graph: Any) -> bool:
+    """Whether variables are frozen and a graph of TensorFlow, which uses them, assigns none."""
+    inside = {id(outside): placeholder for outside, placeholder in graph.captures}
+    handles = [inside.get(id(getattr(variable.value, "handle", None))) for variable in variables]
+    return not any(variable.trainable for variable in variables) and all(
+        op.type == "ReadVariableOp"
+        for handle in handles
+        if handle is not None  # or the graph does not use the variable
+        for op in handle.consumers()
+    )
 
 
 def _watched(images: tuple[Any, ...]) -> tuple[bool, ...]:

@@ -166,9 +166,12 @@ def _overlaps(length: Any, size: Any, dtype: str) -> Any:
     parts = keras.ops.cast(keras.ops.arange(size), dtype)[:, None]
     pixels = keras.ops.cast(keras.ops.arange(length), dtype)
     length, size = (keras.ops.cast(number, dtype) for number in (length, size))
-    ends = keras.ops.minimum((parts + 1) * length, (pixels + 1) * size)
-    starts = keras.ops.maximum(parts * length, pixels * size)
-    return keras.ops.maximum(ends - starts, 0)
+    # By `where`: under PyTorch `minimum` and `maximum` of Keras give float32.
+    end, end_of_pixel = (parts + 1) * length, (pixels + 1) * size
+    start, start_of_pixel = parts * length, pixels * size
+    end = keras.ops.where(end < end_of_pixel, end, end_of_pixel)
+    start = keras.ops.where(start > start_of_pixel, start, start_of_pixel)
+    return keras.ops.where(end > start, end - start, keras.ops.zeros_like(end))
 
 
 def _interpolation(length: Any, size: Any) -> Any:

@@ -9,18 +9,20 @@ from keras import ops
 
 import lpips_tf
 
-SIZE = (35, 38)  # which no layer's size divides
+SIZE = (40, 34)  # which no layer's size divides
+# JAX compiles every operation of a network for its size.
+MASKED_NETS = ["alex"] if keras.backend.backend() == "jax" else NETS
 
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(5).integers(0, 256, (2, 3, *SIZE, 3), "uint8")
+    return np.random.default_rng(5).integers(0, 256, (2, 4, *SIZE, 3), "uint8")
 
 
 @pytest.fixture(scope="module")
 def mask():
     """Weights of many sizes, zeros among them."""
-    weights = np.random.default_rng(6).exponential(1, (3, *SIZE)) ** 3
+    weights = np.random.default_rng(6).exponential(1, (4, *SIZE)) ** 3
     weights[1, 5:20, :11] = 0
     return weights.astype("float32")
 
@@ -32,7 +34,7 @@ def averaged(mask, size):
     return fine.reshape(count, rows, height, columns, width).mean((2, 4))
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", MASKED_NETS)
 def test_each_layer_is_the_weighted_mean_of_its_map(build, images, mask, net):
     metric = build(net)
     distance, layers = metric(*images, return_per_layer=True, mask=mask)
@@ -47,7 +49,7 @@ def test_each_layer_is_the_weighted_mean_of_its_map(build, images, mask, net):
 def test_a_mask_of_ones_changes_nothing(build, images):
     for spatial in (False, True):
         metric = build(spatial=spatial)
-        for ones in (np.ones((3, *SIZE)), np.full((3, *SIZE, 1), 0.3, "float32")):
+        for ones in (np.ones((4, *SIZE)), np.full((4, *SIZE, 1), 0.3, "float32")):
             np.testing.assert_array_equal(
                 numbers(metric(*images, mask=ones)), numbers(metric(*images))
             )
@@ -65,7 +67,7 @@ def test_two_halves_add_up_by_their_areas_layer_by_layer(build, images, mask):
 
 def test_neither_scale_nor_order_nor_type_of_masks_matters(build, images, mask):
     metric, half = build(), np.arange(SIZE[1]) < 17
-    half = np.broadcast_to(half, (3, *SIZE))
+    half = np.broadcast_to(half, (4, *SIZE))
     expected = numbers(metric(*images, mask=mask))
     for scale in (1e-30, 1e30):
         found = numbers(metric(*images, mask=(scale * mask)[..., None]))
@@ -83,11 +85,11 @@ def test_an_empty_mask_gives_nan_for_its_image_and_finite_gradients(build, image
     metric = build()
     floats = images / np.float32(127.5) - 1
     found = numbers(metric(*floats, mask=mask))
-    assert list(np.isnan(found)) == [False, True, False]
+    assert list(np.isnan(found)) == [False, True, False, False]
     slopes = gradient(lambda y: ops.sum(metric(floats[0], y, mask=mask)), floats[1])
     assert np.isfinite(slopes).all()
     assert (slopes[1] == 0).all()
-    assert all(np.abs(slopes[i]).max() > 0 for i in (0, 2))
+    assert all(np.abs(slopes[i]).max() > 0 for i in (0, 2, 3))
 
 
 def test_all_functions_take_masks(build, images, mask):
@@ -124,10 +126,10 @@ def test_masks_are_inputs_of_models(build, images, mask):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m[:, 1:], r"images' size, \(3, 35, 38\).* Received: mask.shape=\(3, 34, 38\)"),
-        (lambda m: m[:1], r"Received: mask.shape=\(1, 35, 38\)"),
-        (lambda m: m[0], r"; mask\[None\] is a batch of one. Received: mask.shape=\(35, 38\)"),
-        (lambda m: m[..., None].repeat(3, 3), r"Received: mask.shape=\(3, 35, 38, 3\)"),
+        (lambda m: m[:, 1:], r"images' size, \(4, 40, 34\).* Received: mask.shape=\(4, 39, 34\)"),
+        (lambda m: m[:1], r"Received: mask.shape=\(1, 40, 34\)"),
+        (lambda m: m[0], r"; mask\[None\] is a batch of one. Received: mask.shape=\(40, 34\)"),
+        (lambda m: m[..., None].repeat(3, 3), r"Received: mask.shape=\(4, 40, 34, 3\)"),
         (lambda m: -m, "none of them negative. Received: -"),
         (lambda m: np.where(m > 1, np.nan, m), "finite weights.* Received: nan"),
         (lambda m: np.where(m > 1, np.inf, m), "finite weights.* Received: inf"),
@@ -152,7 +154,7 @@ def test_grey_images_are_three_equal_channels(build, images):
         numbers(lpips_tf.baselines.L2()(*grey.repeat(3, -1))),
     )
     slope = gradient(lambda y: ops.sum(build()(grey[0], y)), grey[1] / np.float32(127.5) - 1)
-    assert slope.shape == (3, *SIZE, 1)
+    assert slope.shape == (4, *SIZE, 1)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def test_data_may_be_a_dataset_and_the_metric_is_alexnet(data, tmp_path):
         ((None,), {}, r"inputs and references \(x, y\)"),
         (("logs",), {}, r"inputs and references \(x, y\)"),
         (((1, 2, 3, 4),), {}, r"inputs and references \(x, y\)"),
+        (([np.zeros((40, 40, 3))] * 2,), {}, "`batch` makes batches"),
+        (([np.zeros((3, 40, 40, 3)), np.zeros((2, 40, 40, 3))],), {}, "as many inputs"),
         (([np.zeros((2, 40, 40, 3))] * 2,), {"every": 0}, "every of at least 1"),
         (([np.zeros((2, 40, 40, 3))] * 2,), {"count": 0}, "count of at least 1"),
         (([np.zeros((2, 40, 40, 3))] * 2, "alex"), {}, "Expected an lpips_tf.LPIPS"),

@@ -243,6 +243,56 @@ def test_features_are_computed_once_for_a_loss_and_metrics(pairs):
         np.testing.assert_allclose(slope, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_what_changes_within_a_graph_is_computed_again(pairs):
+    """Variables that are assigned, weights that are, and a tape that does not record."""
+    x, y = map(tf.constant, pairs)
+    metric = lpips_tf.LPIPS()
+    expected = numbers(metric(x, y))
+
+    def assigning(variable, watched):
+        @tf.function(autograph=False)
+        def function():
+            before = metric(x, variable)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(metric(x, variable))
+            slope = tape.gradient(loss, watched)
+            variable.assign(x)
+            return before, metric(x, variable), slope
+
+        return function
+
+    of_tensorflow, of_keras = tf.Variable(y), keras.Variable(y)
+    for variable, watched in ((of_tensorflow, of_tensorflow), (of_keras, of_keras.value)):
+        function = assigning(variable, watched)
+        before, after, slope = function()
+        np.testing.assert_allclose(before, expected, rtol=1e-6)
+        assert np.abs(after).max() < 1e-6
+        assert np.abs(slope).max() > 0
+
+    @tf.function
+    def paused(x, y):
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            recorded = metric(x, y)
+            with tape.stop_recording():
+                constant = metric(x, y)
+            loss = tf.reduce_sum(recorded * constant)
+        return tape.gradient(loss, y)
+
+    slope = paused.python_function(x, y)
+    np.testing.assert_allclose(paused(x, y), slope, atol=1e-5 * np.abs(slope).max())
+
+    @tf.function
+    def doubled(x, y):
+        before = metric(x, y)
+        for head in metric.heads:
+            head.kernel.assign(2 * head.kernel)
+        return before, metric(x, y)
+
+    before, after = doubled(x, y)
+    np.testing.assert_allclose(after, 2 * before, rtol=1e-5)
+
+
 def test_images_of_no_static_size_need_one_given(pairs):
     model = compiled("mse", lpips_tf.metrics.MeanPairwiseLPIPS())
     data = tf.data.Dataset.from_generator(
