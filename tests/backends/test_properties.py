@@ -16,6 +16,8 @@ from lpips_tf._backend.tensors import mean_over_positions
 
 LEAST = {"alex": 31, "vgg": 16, "squeeze": 17}
 ON_JAX = keras.backend.backend() == "jax"
+if ON_JAX:  # where test_golden.py takes VGG16, which compiles longest
+    NETS = ["alex", "squeeze"]
 any_images = settings(max_examples=2 if ON_JAX else 12, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
