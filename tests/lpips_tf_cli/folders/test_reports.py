@@ -291,7 +291,7 @@ def counted(monkeypatch):
     count(loading, "load_backbone", lambda *_: 1)
     count(images, "load", lambda *_: 1)
     count(lpips_tf.LPIPS, "__call__", lambda metric, in0, in1: len(in0))
-    count(lpips_tf.LPIPS, "explain", lambda metric, in0, in1: len(in0))
+    count(lpips_tf.LPIPS, "explain", lambda metric, in0, *_: len(in0))
     return counts
 
 
