@@ -1,6 +1,6 @@
-"""Trains a small autoencoder with LPIPS as its loss, its metric and its pictures in TensorBoard.
+"""Trains a small autoencoder with LPIPS as its loss, its metric, and its images in TensorBoard.
 
-A second network measures what the first one is trained by: AlexNet what VGG16 taught.
+The loss is of VGG16 and the metric of AlexNet, so that the model is not measured by what trains it.
 
     pip install scikit-image tensorboard
     python examples/autoencoder.py && tensorboard --logdir logs
@@ -54,7 +54,7 @@ arguments = parser.parse_args()
 keras.utils.set_random_seed(0)
 train, held_out = crops(TRAINING, arguments.images), crops(HELD_OUT, 64, seed=1)
 model = autoencoder()
-watched = lpips_tf.LPIPS()  # one network for the metric and for the pictures
+watched = lpips_tf.LPIPS()  # one network for the metric and for TensorBoard
 model.compile(
     keras.optimizers.Adam(1e-3),
     loss=lpips_tf.losses.LPIPS("vgg"),  # of targets of uint8, and outputs in [-1, 1]

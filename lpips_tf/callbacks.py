@@ -109,12 +109,11 @@ def _first_batch(data: Any) -> tuple[Any, Any]:
             "Expected validation_data as inputs and references (x, y), or an iterable of such "
             f"batches. Received: {shown(data)}"
         )
-    counts = {len(array) for array in keras.tree.flatten(data[:2])}
-    if len(data[1].shape) != 4 or len(counts) > 1:
-        shapes = keras.tree.map_structure(lambda array: tuple(array.shape), data[:2])
+    shapes = [tuple(getattr(array, "shape", ())) for array in keras.tree.flatten(data[:2])]
+    if len(data[1].shape) != 4 or len({shape[:1] for shape in shapes}) > 1:
         raise ValueError(
             "Expected references (N, H, W, 3) and as many inputs; `batch` makes batches of a "
-            f"tf.data.Dataset. Received: shapes {shapes}"
+            f"tf.data.Dataset. Received: shapes {', '.join(map(str, shapes))}"
         )
     return data[0], data[1]
 

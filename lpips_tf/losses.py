@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -10,12 +10,12 @@ from keras.src.losses.loss import reduce_weighted_values  # of this Keras export
 
 from lpips_tf import metric as metric_module
 from lpips_tf._support.sample_weights import split
-from lpips_tf._support.sharing import deserialized, serialized
+from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf", name="LPIPSLoss")
-class LPIPS(keras.losses.Loss):
+class LPIPS(HoldsMetric, keras.losses.Loss):
     """LPIPS as a `keras.losses.Loss`, by VGG16 unless told otherwise.
 
     Unlike other losses of Keras it takes targets as they are: uint8 ones span 0 to 255.
@@ -99,8 +99,3 @@ class LPIPS(keras.losses.Loss):
         return {
             "metric": serialized(self.metric), "reduction": self.reduction, "name": self.name
         }  # fmt: skip
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The loss that `get_config` describes."""
-        return cls(**(config | {"metric": deserialized(config["metric"])}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -12,12 +12,12 @@ from lpips_tf._backend.execution import at_once
 from lpips_tf._backend.tensors import accurate_dtype
 from lpips_tf._support.arguments import check_count, shown
 from lpips_tf._support.sample_weights import split
-from lpips_tf._support.sharing import deserialized, serialized
+from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf", name="LPIPSMetric")
-class LPIPS(keras.metrics.Mean):
+class LPIPS(HoldsMetric, keras.metrics.Mean):
     """The mean LPIPS of images as a `keras.metrics.Metric`, by AlexNet unless told otherwise.
 
     Batches of any size count by their images, also over replicas and hosts. Callbacks with
@@ -84,14 +84,9 @@ class LPIPS(keras.metrics.Mean):
         """The arguments, for Keras' serialisation."""
         return {"metric": serialized(self.metric), "name": self.name}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The metric that `get_config` describes."""
-        return cls(**(config | {"metric": deserialized(config["metric"])}))
-
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class MeanPairwiseLPIPS(keras.metrics.Metric):
+class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
     """The mean distance over all pairs of images, a usual measure of diversity; higher is better.
 
     One pass over the images computes it, as `lpips_tf.mean_pairwise_distance` does: of each
@@ -99,11 +94,11 @@ class MeanPairwiseLPIPS(keras.metrics.Metric):
     add to. With `conditions` it is the mean over conditions of the mean over the pairs within each,
     as papers on image translation report it, and `standard_error` is its ±.
 
-    NaN while a condition that has been seen has fewer than two images, or where a condition's
-    number is none.
+    The result is NaN while a condition has only one image, and if a condition's number is not one
+    of 0 to `conditions` - 1.
 
     Args:
-        conditions: how many there are; None takes all images for those of one.
+        conditions: how many there are; None if all images belong to one.
         net: "alex" by default, or another network of `lpips_tf.LPIPS`.
         image_size: (H, W) of the images; None takes that of the first batch. A compiled step of a
             model whose output has no static size needs it.
@@ -160,8 +155,8 @@ class MeanPairwiseLPIPS(keras.metrics.Metric):
         """Adds a batch of images.
 
         Args:
-            y_true: with `conditions` the number of each image's condition, (N,), from 0; else it is
-                not looked at.
+            y_true: with `conditions` the number of each image's condition, (N,), from 0; ignored
+                otherwise.
             y_pred: images (N, H, W, 3), as for `lpips_tf.LPIPS.embed`.
             sample_weight: must be None, as a pair has no weight.
 
@@ -260,8 +255,3 @@ class MeanPairwiseLPIPS(keras.metrics.Metric):
             "conditions": self.conditions, "image_size": self.image_size,
             "metric": serialized(self.metric), "name": self.name,
         }  # fmt: skip
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The metric that `get_config` describes."""
-        return cls(**(config | {"metric": deserialized(config["metric"])}))

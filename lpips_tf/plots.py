@@ -16,6 +16,7 @@ from PIL import Image
 
 from lpips_tf._support.arguments import check_flag, is_array, shown
 from lpips_tf._support.floats import short_float
+from lpips_tf._support.image_batches import as_rgb
 from lpips_tf._support.value_ranges import Range
 from lpips_tf.metric import LPIPS, Explanation, check_metric
 
@@ -169,8 +170,8 @@ def shortened(name: str, length: int) -> str:
 
 
 def as_uint8(image: Any, value_range: Range) -> npt.NDArray[np.uint8]:
-    """The image (H, W, 3) as it is drawn."""
-    array = _array(image)
+    """The image (H, W, 3), or a grey one (H, W, 1), as it is drawn, (H, W, 3)."""
+    array: npt.NDArray[Any] = as_rgb(_array(image)[None])[0]
     if array.dtype == np.uint8:
         return array
     low, high = value_range

@@ -83,11 +83,11 @@ class Compiled:
     def _once_a_graph(
         self, images: tuple[Any, ...], options: dict[str, Any], trace: Callable[[], Any]
     ) -> Any:
-        """What a graph of TensorFlow has computed of the same tensors, or else the traced result.
+        """Traces a result, or reuses what this graph of TensorFlow has for the same tensors.
 
-        A training step calls its loss and then its metrics with the same tensors. Nothing is shared
-        of variables, where a gradient tape watches a tensor, as it may not have watched before, nor
-        where weights may change.
+        A training step calls its loss and then its metrics with the same tensors. A result is
+        traced again if an image is a variable, if the graph assigns a weight, or if a gradient tape
+        watches an image: the first trace may have been outside of the tape.
         """
         if keras.backend.backend() != "tensorflow" or in_stateless_scope():
             return trace()
@@ -100,9 +100,10 @@ class Compiled:
         setattr(graph, RESULTS, known)
         key = (id(self), *map(id, images), *options.items())
         if key not in known or any(_watched(images)) or not _only_read(self._variables, graph):
-            known[key] = (self, images, trace())  # with what has these identities
+            known[key] = (self, images, trace())  # kept, so that their ids stay theirs
             return known[key][-1]
-        # A tape that has been told to stop does not record the identity, as it knows the result.
+        # A tape that is paused (`stop_recording`) does not record the identity, so that the reused
+        # result is a constant for it, as a traced one would be.
         return tf.nest.map_structure(tf.identity, known[key][-1])
 
     def _run(self, masked: bool, *images: Any, **options: Any) -> Any:
@@ -172,7 +173,7 @@ class CompiledByJax:
 
 
 def _only_read(variables: list[keras.Variable], graph: Any) -> bool:
-    """Whether variables are frozen and a graph of TensorFlow, which uses them, assigns none."""
+    """Whether variables are frozen, and a graph of TensorFlow assigns none of them."""
     inside = {id(outside): placeholder for outside, placeholder in graph.captures}
     handles = [inside.get(id(getattr(variable.value, "handle", None))) for variable in variables]
     return not any(variable.trainable for variable in variables) and all(

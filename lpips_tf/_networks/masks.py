@@ -24,7 +24,7 @@ class Masks:
         axes = (1, 2, 3)
         right = ops.all((masks >= 0) & (masks < float("inf")), axis=axes, keepdims=True)
         self._valid = right & ops.any(masks > 0, axis=axes, keepdims=True)
-        # What is invalid is computed as if all counted, or its gradients would be NaN.
+        # Ones in the place of an invalid mask keep its gradients finite.
         masks = ops.where(self._valid, masks, 1.0)
         largest = ops.stop_gradient(ops.amax(masks, axis=axes, keepdims=True))
         self._masks = ops.cast(masks / largest, dtype)

@@ -24,7 +24,7 @@ def split(sample_weight: Any, mask: Any, images: Any, spatial: bool) -> tuple[An
     if getattr(weights.shape, "rank", 0) is None:
         raise ValueError(
             "Expected weights of known rank: of images, (N,), or of pixels, (N, H, W). Received: "
-            "unknown shape. A model that has been given the one needs `compile` for the other"
+            "unknown shape. Call `compile` again before a model goes from one kind to the other"
         )
     shape, size = tuple(weights.shape), tuple(images.shape[:3])
     if shape == ():

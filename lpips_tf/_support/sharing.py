@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras.src.backend.common import global_state
@@ -18,8 +18,8 @@ def is_saving() -> bool:
 def serialized(metric: keras.Model) -> dict[str, Any]:
     """The metric as Keras saves it, for the configuration of an object that holds it.
 
-    Keras itself marks an object as shared when it meets it again, and marks the first one late:
-    in a dictionary that has been copied meanwhile.
+    In a file it is marked as shared from the start. Keras marks an object only when it meets it a
+    second time, and then changes a dictionary that has been copied already.
     """
     config: dict[str, Any] = keras.saving.serialize_keras_object(metric)
     if is_saving():
@@ -27,7 +27,11 @@ def serialized(metric: keras.Model) -> dict[str, Any]:
     return config
 
 
-def deserialized(config: dict[str, Any]) -> keras.Model:
-    """The metric that `serialized` saved."""
-    metric: keras.Model = keras.saving.deserialize_keras_object(config)
-    return metric
+class HoldsMetric:
+    """Builds Keras' objects from configurations that have a `serialized` metric."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The object that `get_config` describes."""
+        metric = keras.saving.deserialize_keras_object(config["metric"])
+        return cls(**(config | {"metric": metric}))

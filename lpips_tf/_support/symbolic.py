@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import keras
 
 from lpips_tf._support.arguments import check_choice
-from lpips_tf._support.sharing import deserialized, serialized
+from lpips_tf._support.sharing import HoldsMetric, serialized
 
 FUNCTIONS = ("distances", "embed", "explain", "layer_maps", "normalized_features")
 
@@ -18,7 +18,7 @@ def are_symbolic(*images: Any) -> bool:
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class MetricFunction(keras.layers.Layer):
+class MetricFunction(HoldsMetric, keras.layers.Layer):
     """A function of a metric as a layer.
 
     It takes the list of the function's batches of images, and as `weights` (not `mask`, which
@@ -54,8 +54,3 @@ class MetricFunction(keras.layers.Layer):
         """The arguments of the constructor, for Keras to save."""
         config: dict[str, Any] = super().get_config()
         return config | {"metric": serialized(self.metric), "function": self.function}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `get_config` describes."""
-        return cls(**(config | {"metric": deserialized(config["metric"])}))

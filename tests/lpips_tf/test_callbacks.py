@@ -62,6 +62,19 @@ def test_data_may_be_a_dataset_and_the_metric_is_alexnet(data, tmp_path):
     assert set(found) == {"lpips/0", "lpips/0/figure", "lpips/1", "lpips/1/figure"}
 
 
+def test_grey_images_are_drawn(data, build, tmp_path):
+    grey = tuple(images[..., :1] for images in data)
+    image = keras.Input((40, 48, 1))
+    model = keras.Model(image, keras.layers.Rescaling(0.5)(image))
+    model.compile(loss=lpips_tf.losses.LPIPS(metric=build()))
+    shown = LPIPSImages(tmp_path, grey, build(), count=1)
+    shown.set_model(model)
+    shown.on_epoch_end(0)
+    (distance,) = written(tmp_path)["lpips/0"].values()
+    expected = build()(grey[1][:1], grey[0][:1] / 2)
+    assert distance == pytest.approx(float(expected[0]), rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -70,6 +83,7 @@ def test_data_may_be_a_dataset_and_the_metric_is_alexnet(data, tmp_path):
         (((1, 2, 3, 4),), {}, r"inputs and references \(x, y\)"),
         (([np.zeros((40, 40, 3))] * 2,), {}, "`batch` makes batches"),
         (([np.zeros((3, 40, 40, 3)), np.zeros((2, 40, 40, 3))],), {}, "as many inputs"),
+        ((((1, 2), np.zeros((2, 40, 40, 3))),), {}, "as many inputs"),
         (([np.zeros((2, 40, 40, 3))] * 2,), {"every": 0}, "every of at least 1"),
         (([np.zeros((2, 40, 40, 3))] * 2,), {"count": 0}, "count of at least 1"),
         (([np.zeros((2, 40, 40, 3))] * 2, "alex"), {}, "Expected an lpips_tf.LPIPS"),
