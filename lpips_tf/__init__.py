@@ -10,7 +10,9 @@ from lpips_tf import (
     losses,
     metrics,
     scores,
+    testing,
     training,
+    video,
     weights,
 )
 from lpips_tf.metric import LPIPS
@@ -27,8 +29,10 @@ __all__ = [
     "mean_pairwise_distance",
     "metrics",
     "scores",
+    "testing",
     "tiled_distance",
     "training",
+    "video",
     "weights",
 ]
 __version__ = "0.1.0"

@@ -20,6 +20,7 @@ from apache_beam.pvalue import PCollection
 
 from lpips_tf._beam.computing import Embeddings, Handler, Scores
 from lpips_tf._beam.image_reading import FAILED, NAMESPACE, Element, Read
+from lpips_tf._support.resizing import Resizing
 from lpips_tf.pairwise import mean_of_pairs
 
 __all__ = ["NAMESPACE", "Embed", "MeanOfPairs", "MeanPairwiseDistance", "ScorePairs"]
@@ -42,7 +43,13 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
         per_layer: also give `layers`, a list of what each layer adds to the distance.
         batch_size: the most pairs of one size that are computed at once.
         srgb: convert images with other colour profiles, as `lpips_tf.images.load` does.
+        resize: what images are resized to, by Pillow's antialiased Lanczos filter: "reference", the
+            size of the reference; "WIDTHxHEIGHT"; or "SHORT", pixels of the reference's shorter
+            side. Elements then come out with `resized` too, the size as "WIDTHxHEIGHT".
         options: arguments of `lpips_tf.LPIPS`, such as net="vgg" or dtype="mixed_bfloat16".
+
+    Raises:
+        ValueError: another `resize`, or `options` that `lpips_tf.LPIPS` does not have.
     """
 
     def __init__(
@@ -51,15 +58,19 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
         per_layer: bool = False,
         batch_size: int = BATCH_SIZE,
         srgb: bool = False,
+        resize: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         self._srgb = srgb
+        self._resizing = None if resize is None else Resizing(resize)
         self._handler = Scores(options, batch_size, per_layer)
 
     def expand(self, elements: PCollection[Element]) -> PCollection[Element]:
         """Reads the pairs and computes their distances."""
-        return _computed(elements, ("reference", "image"), self._handler, self._srgb)
+        return _computed(
+            elements, ("reference", "image"), self._handler, self._srgb, self._resizing
+        )
 
 
 class Embed(beam.PTransform[PCollection[Element], PCollection[Element]]):
@@ -166,10 +177,14 @@ def _embedding(element: Element) -> npt.NDArray[Any]:
 
 
 def _computed(
-    elements: PCollection[Element], fields: Sequence[str], handler: Handler, srgb: bool
+    elements: PCollection[Element],
+    fields: Sequence[str],
+    handler: Handler,
+    srgb: bool,
+    resizing: Resizing | None = None,
 ) -> PCollection[Element]:
     """Elements with the fields that a handler computes of the images that their fields name."""
-    reading = beam.ParDo(Read(fields, handler.net, handler.nothing, srgb))
+    reading = beam.ParDo(Read(fields, handler.net, handler.nothing, srgb, resizing))
     read = elements | "Read" >> reading.with_outputs(FAILED, main="main")
     computed = read.main | "Compute" >> RunInference(handler)
     found: PCollection[Element] = (computed, read[FAILED]) | "All" >> beam.Flatten()

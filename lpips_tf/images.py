@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def load(path: str | os.PathLike[str], srgb: bool = False) -> npt.NDArray[np.uin
         return _pixels(image, path, srgb)
 
 
+def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resizes an image by Pillow's antialiased Lanczos filter.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: (height, width) in pixels.
+
+    Returns:
+        (height, width, 3) uint8; the image itself, if it has this size.
+    """
+    if image.shape[:2] == size:
+        return image
+    resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
 def decode(content: bytes, name: str, srgb: bool = False) -> npt.NDArray[np.uint8]:
     """Reads an image as `load` does, from the content of a file, which errors call `name`."""
     if not isinstance(content, (bytes, bytearray, memoryview)):
@@ -79,10 +96,15 @@ def size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return height, width
 
 
-def list_folder(folder: str | os.PathLike[str]) -> list[str]:
+def list_folder(folder: str | os.PathLike[str], recursive: bool = False) -> list[str]:
     """Lists the names of the image files in a folder, sorted.
 
-    Image files are those with a suffix in `SUFFIXES`. Hidden files and subfolders are left out.
+    Image files are those with a suffix in `SUFFIXES`. Hidden files and folders are left out.
+
+    Args:
+        folder: path of the folder.
+        recursive: also list the files of its subfolders, as relative paths with slashes. Links to
+            folders are followed, each folder once.
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such folder.
@@ -93,10 +115,29 @@ def list_folder(folder: str | os.PathLike[str]) -> list[str]:
     if not folder.is_dir():
         raise NotADirectoryError(f"Expected a folder of images. Received a file: {folder}")
     return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        path.relative_to(folder).as_posix()
+        for path in _files(folder, recursive)
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    """The files of a folder, or of all folders below it that are not hidden."""
+    if not recursive:
+        yield from (path for path in folder.iterdir() if not path.is_dir())
+        return
+    seen = set()  # links may make circles
+    for path, subfolders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        if (target := os.path.realpath(path)) in seen:
+            subfolders.clear()
+            continue
+        seen.add(target)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from (Path(path, name) for name in files)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _path(name: str, value: str | os.PathLike[str]) -> Path:

@@ -55,6 +55,47 @@ def of_consecutive_pairs(distances: Sequence[float], starts: Sequence[int]) -> f
     return float(np.sqrt((variance + 2 * np.maximum(covariance, 0)) / count))
 
 
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """The 95% confidence interval of the mean of paired differences, by Student's t.
+
+    Args:
+        differences: n numbers, drawn independently.
+
+    Returns:
+        (low, high); NaN for fewer than two differences, and where one is NaN.
+    """
+    count = len(differences)
+    if count < 2:
+        return float("nan"), float("nan")
+    values = np.asarray(differences, np.float64)
+    half = _t_quantile(count - 1) * values.std(ddof=1) / np.sqrt(count)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def _t_quantile(freedom: int) -> float:
+    """The number that Student's t is below in size with probability 0.95.
+
+    More than 2,000 degrees of freedom are taken for 2,000, which widens intervals by 0.06%.
+    """
+    freedom = min(freedom, 2000)
+    low, high = 0.0, 100.0
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        inside = _t_probability(middle, freedom) < 0.95
+        low, high = (middle, high) if inside else (low, middle)
+    return high
+
+
+def _t_probability(t: float, freedom: int) -> float:
+    """P(|T| < t), by the finite series of Abramowitz & Stegun 26.7.3 and 26.7.4."""
+    angle = np.arctan(t / np.sqrt(freedom))
+    odd = freedom % 2
+    powers = np.arange(odd, freedom - 1, 2)  # of the cosine
+    ratios = np.where(powers > odd, (powers - 1) / np.maximum(powers, 1), 1.0)
+    series = float(np.sum(np.cumprod(ratios) * np.cos(angle) ** powers)) * np.sin(angle)
+    return float(2 / np.pi * (angle + series)) if odd else float(series)
+
+
 def jackknife(left_out: npt.NDArray[np.float64]) -> float:
     """The standard error of a statistic from its values when each part in turn is left out."""
     count = len(left_out)

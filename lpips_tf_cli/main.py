@@ -17,6 +17,7 @@ from lpips_tf_cli.commands import (
     score,
     search,
     train,
+    video,
 )
 from lpips_tf_cli.console import running
 from lpips_tf_cli.console.variadic import VariadicCommand
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command("pair")(pair.pair)
 app.command("dirs")(dirs.dirs)
 app.command("all-pairs")(all_pairs.all_pairs)
+app.command("video")(video.video)
 app.command("optimize")(optimize.optimize)
 app.command("evaluate", cls=VariadicCommand)(evaluate.evaluate)
 app.command("train", cls=VariadicCommand)(train.train)

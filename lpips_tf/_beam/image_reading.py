@@ -14,6 +14,7 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from lpips_tf import images
+from lpips_tf._support.resizing import Resizing, shown
 from lpips_tf.metric import NETWORKS
 
 NAMESPACE = "lpips_tf"  # of the counters
@@ -36,21 +37,30 @@ class Read(beam.DoFn):
         net: the network, which has a minimum size.
         nothing: further fields of an element that fails.
         srgb: convert images with other colour profiles.
+        resizing: of a reference and an image, to one size.
     """
 
     def __init__(
-        self, fields: Sequence[str], net: str, nothing: Mapping[str, Any], srgb: bool
+        self,
+        fields: Sequence[str],
+        net: str,
+        nothing: Mapping[str, Any],
+        srgb: bool,
+        resizing: Resizing | None = None,
     ) -> None:
         self._fields = fields
         self._srgb = srgb
         self._least_side = NETWORKS[net].least_side
-        self._nothing = nothing
+        self._nothing = {**nothing, "resized": None} if resizing else nothing
+        self._resizing = resizing
         self._errors = Metrics.counter(NAMESPACE, "errors")
 
     def process(self, element: Element) -> Iterator[Task | TaggedOutput[str, Element]]:
         """Yields the task of an element, or the element with its error."""
         try:
             loaded = [_loaded(element, field, self._srgb) for field in self._fields]
+            if self._resizing:
+                element, loaded = self._resized(element, loaded, self._resizing)
             self._check_sizes(element, loaded)
         except (OSError, ValueError) as error:
             self._errors.inc()
@@ -58,13 +68,23 @@ class Read(beam.DoFn):
             return
         yield Task(element, loaded)
 
+    def _resized(
+        self, element: Element, loaded: Sequence[npt.NDArray[np.uint8]], resizing: Resizing
+    ) -> tuple[Element, list[npt.NDArray[np.uint8]]]:
+        """The element with the size that a reference and an image are resized to, and these."""
+        reference, image = (loaded[0].shape[:2], loaded[1].shape[:2])
+        size = resizing.of_pair(reference, image, element[self._fields[1]])
+        return {**element, "resized": shown(size)}, [images.resize(one, size) for one in loaded]
+
     def _check_sizes(self, element: Element, loaded: Sequence[npt.NDArray[np.uint8]]) -> None:
         sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in loaded]
         named = " and ".join(
             f"{element[field]} of {size}" for field, size in zip(self._fields, sizes, strict=True)
         )
         if len(set(sizes)) > 1:
-            raise ValueError(f"Expected images of one size. Received: {named} pixels")
+            raise ValueError(
+                f"Expected images of one size. Received: {named} pixels. To resize them, use resize"
+            )
         if min(loaded[0].shape[:2]) < self._least_side:
             least = f"{self._least_side}x{self._least_side}"
             raise ValueError(f"Expected images of at least {least} pixels. Received: {named}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 import lpips_tf
 from lpips_tf import evaluation
 from lpips_tf_cli.bapps.sources import Source, translated_read_errors
-from lpips_tf_cli.console.imports import load_metric
+from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.progress import progress_bar
 
 Metric = Callable[..., Any]  # two batches of images to their distances
@@ -32,18 +31,9 @@ class Result:
     seconds: float
 
 
-def build_metric(
-    model: str,
-    net: str,
-    version: str,
-    colorspace: str,
-    head_weights: Path | None,
-    backbone_weights: Path | None,
-) -> Metric:
+def build_metric(model: str, options: MetricOptions, colorspace: str) -> Metric:
     """The metric that the command's options describe."""
-    if model in BASELINES:
-        return BASELINES[model](colorspace)
-    return load_metric(net, version, model == "baseline", head_weights, backbone_weights)
+    return BASELINES[model](colorspace) if model in BASELINES else options.load()
 
 
 def score_on(source: Source, metric: Metric, batch_size: int) -> tuple[Result, evaluation.Columns]:

@@ -1,64 +1,95 @@
-"""The command `dirs`: distances of images with the same name in two folders."""
+"""The command `dirs`: distances of images with the same name in folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lpips_tf_cli.console import outputs
-from lpips_tf_cli.console.imports import load_metric
-from lpips_tf_cli.console.options import Baseline, Net, Output, Report, SkipErrors, Srgb, Version
+from lpips_tf_cli.console.gate_options import GateOptions
+from lpips_tf_cli.console.list_options import ListOptions
+from lpips_tf_cli.console.metric_options import MetricOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
+from lpips_tf_cli.console.options import (
+    Output,
+    Report,
+    Resize,
+    SkipErrors,
+    Srgb,
+    With,
+    checked_figures,
+    checked_resizing,
+)
 from lpips_tf_cli.console.text import say
-from lpips_tf_cli.distances import summaries
-from lpips_tf_cli.distances.rows import print_rows, rows_of, write_rows
-
-MOST_NAMED = 10  # of the files that have no partner
 
 
+@with_option_groups
 def dirs(
-    dir0: Annotated[Path, typer.Argument(help="A folder of images.", show_default=False)],
-    dir1: Annotated[
-        Path, typer.Argument(help="A folder of images with the same names.", show_default=False)
+    reference: Annotated[
+        Path,
+        typer.Argument(metavar="REF", help="A folder of reference images.", show_default=False),
     ],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...", help="Folders of images with the same names.", show_default=False
+        ),
+    ],
+    listed: ListOptions,
+    options: MetricOptions,
+    gate: GateOptions,
     output: Output = None,
     report: Report = None,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
+    match: Annotated[
+        Literal["name", "stem"],
+        typer.Option(help="Match files by their name, or by it without the suffix."),
+    ] = "name",
+    resize: Resize = None,
+    others: With = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
-    """Prints distances of images with the same name in two folders, and mean ± standard error."""
+    """Prints distances of images with the same name in two or more folders, and mean ± error.
+
+    Each further folder is compared with the first and, with several, the folders with each other:
+    the mean difference of their distances and its 95% confidence interval.
+    """
+    _check_folders(reference, folders)
     outputs.check_output(output)
     outputs.check_output(report, (".html",), "--report")
+    figures, resizing = checked_figures(others), checked_resizing(resize)
     with outputs.output_file(output) as write, outputs.whole_file(report) as page_file:
-        metric = load_metric(net, version, baseline)
-        from lpips_tf_cli.distances import listing
-        from lpips_tf_cli.distances.image_files import ImageFiles
-        from lpips_tf_cli.distances.pairs import pair_distances
+        metric = options.load()
+        from lpips_tf_cli.distances import folders as comparing
+        from lpips_tf_cli.reading import listing
+        from lpips_tf_cli.reading.image_files import ImageFiles
 
-        names = listing.common_names(dir0, dir1)
-        for folder, others in ((dir0, names.only0), (dir1, names.only1)):
-            if others:
-                more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
-                say("lpips-tf", f"only in {folder}: {', '.join(others[:MOST_NAMED])}{more}")
-        files = ImageFiles(srgb, skip_errors)
-        pairs = listing.pairs_of(names, (dir0, dir1))
+        names = listing.common_names([reference, *folders], listed, by_stem=match == "stem")
+        for sentence in listing.sentences_on_alone(names):
+            say("lpips-tf", sentence)
+        files = ImageFiles(srgb, skip_errors, resizing)
         if page_file is None:
-            distances = pair_distances(metric, pairs, files)
+            found = comparing.compare_folders(metric, names, files, figures)
         else:
             from lpips_tf_cli.reports import folder_report
 
-            distances = folder_report.write_folder_report(
-                page_file, metric, (dir0, dir1), names, files
-            )
-        rows = list(rows_of([(i,) for i in range(len(pairs))], names.common, distances, files))
-        write_rows(write, ("name",), rows, skip_errors)
+            found = folder_report.write_folder_report(page_file, metric, names, files, figures)
+        found.write(write, skip_errors)
     if output is None:
-        print_rows(rows)
-    error = summaries.standard_error(distances)
-    mean = summaries.mean_or_nan(distances)
-    print(summaries.summary_line(mean, error, len(distances), len(files.errors)))
-    return int(bool(files.errors))
+        found.print_rows()
+    for line in found.summary():
+        outputs.print_summary(line, output)
+    exit_codes = [
+        gate.exit_code(found.paths(place), distances, mean_of=str(folder) * (len(folders) > 1))
+        for place, (folder, distances) in enumerate(zip(folders, found.distances(), strict=True))
+    ]
+    return max(*exit_codes, int(bool(files.errors)))
+
+
+def _check_folders(reference: Path, folders: list[Path]) -> None:
+    """Refuses folders that are given twice as wrong usage."""
+    given = [reference, *folders]
+    if len(given) > 2 and (twice := [path for path in given if given.count(path) > 1]):
+        raise typer.BadParameter(f"Expected each folder once. Received: {twice[0]} again")

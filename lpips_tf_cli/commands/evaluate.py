@@ -15,14 +15,18 @@ from rich.table import Table
 
 from lpips_tf_cli.console import outputs
 from lpips_tf_cli.console.imports import extra
-from lpips_tf_cli.console.options import (
+from lpips_tf_cli.console.metric_options import (
     BackboneWeights,
+    HeadWeights,
+    MetricOptions,
+    Net,
+    Precision,
+    Version,
+)
+from lpips_tf_cli.console.options import (
     BappsDir,
     DataDir,
-    HeadWeights,
-    Net,
     Report,
-    Version,
     check_one_place,
     checked_datasets,
 )
@@ -60,6 +64,7 @@ def evaluate(
     ] = "Lab",
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
+    precision: Precision = "float32",
     bapps_dir: BappsDir = None,
     data_dir: DataDir = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 50,
@@ -90,15 +95,17 @@ def evaluate(
             names = unpacked(mode, names, bapps_dir)
         sources = [open_source(mode, name, bapps_dir, data_dir) for name in names]
         with devices.strategy().scope():
-            weights = (head_weights, backbone_weights)
-            metric = results.build_metric(model, net, version, colorspace, *weights)
+            options = MetricOptions(
+                net, version, model == "baseline", head_weights, backbone_weights, precision
+            )
+            metric = results.build_metric(model, options, colorspace)
             scored = [results.score_on(source, metric, batch_size) for source in sources]
         found = [result for result, _ in scored]
         mean = results.mean_score(found)
         if save_distances is not None:
             columns = [name for name in scored[0][1] if name != "id"]
             write(("id", *columns), _rows(scored, columns))
-        described = _described(model, net, version, colorspace)
+        described = _described(model, options, colorspace)
         if page_file is not None:
             from lpips_tf_cli.reports.judgement_report import write_judgement_report
 
@@ -120,6 +127,7 @@ def _check_model(context: typer.Context, model: str) -> None:
         "version": ("lpips", "baseline"),
         "head_weights": ("lpips",),
         "backbone_weights": ("lpips", "baseline"),
+        "precision": ("lpips", "baseline"),
         "colorspace": ("l2", "dssim"),
     }
     for name, models in of_models.items():
@@ -131,10 +139,12 @@ def _check_model(context: typer.Context, model: str) -> None:
             )
 
 
-def _described(model: str, net: str, version: str, colorspace: str) -> dict[str, str]:
-    """The metric, in the words of the options."""
+def _described(model: str, options: MetricOptions, colorspace: str) -> dict[str, str]:
+    """The metric, in the words of the options; the precision where it is low."""
     if model in ("lpips", "baseline"):
-        return {"model": model, "net": net, "version": version}
+        low = options.precision != "float32"
+        described = {"model": model, "net": options.net, "version": options.version}
+        return described | ({"precision": options.precision} if low else {})
     return {"model": model, "colorspace": colorspace}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from lpips_tf_cli.console.imports import imports, load_metric
-from lpips_tf_cli.console.options import BackboneWeights, Baseline, HeadWeights, Net, Version
+from lpips_tf_cli.console.imports import imports
+from lpips_tf_cli.console.metric_options import FixedMetricOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.outputs import check_output
 from lpips_tf_cli.console.text import printable
 
@@ -26,16 +26,12 @@ ValueRange = Annotated[
 
 
 @app.command("saved-model")
+@with_option_groups
 def saved_model(
-    context: typer.Context,
     output: Output,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
+    options: FixedMetricOptions,
     spatial: Spatial = False,
     value_range: ValueRange = (-1, 1),
-    head_weights: HeadWeights = None,
-    backbone_weights: BackboneWeights = None,
     model_version: Annotated[
         int | None,
         typer.Option(
@@ -52,35 +48,32 @@ def saved_model(
     """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
     with imports():
         from lpips_tf.export import export_saved_model
-    metric = _load(context)
+    metric = options.load(spatial=spatial, value_range=value_range)
     print(printable(export_saved_model(metric, output, model_version, warmup)))
 
 
 @app.command("onnx")
+@with_option_groups
 def onnx(
-    context: typer.Context,
     output: Output,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
+    options: FixedMetricOptions,
     spatial: Spatial = False,
     value_range: ValueRange = (-1, 1),
-    head_weights: HeadWeights = None,
-    backbone_weights: BackboneWeights = None,
 ) -> None:
     """Writes an ONNX file (.onnx) for images of any number and size."""
     check_output(output, (".onnx",), "OUT")
     with imports():
         from lpips_tf.export import export_onnx
-    metric = _load(context)
+    metric = options.load(spatial=spatial, value_range=value_range)
     export_onnx(metric, output)
     print(printable(output))
 
 
 @app.command("litert")
+@with_option_groups
 def litert(
-    context: typer.Context,
     output: Output,
+    options: FixedMetricOptions,
     size: Annotated[
         tuple[int, int],
         typer.Option(metavar="HEIGHT WIDTH", help="Fixed size of the images in pixels."),
@@ -89,27 +82,13 @@ def litert(
         Literal["dynamic", "float16"] | None,
         typer.Option(help="Smaller weights: 8 or 16 bits each.", show_default=False),
     ] = None,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
     spatial: Spatial = False,
     value_range: ValueRange = (-1, 1),
-    head_weights: HeadWeights = None,
-    backbone_weights: BackboneWeights = None,
 ) -> None:
     """Writes a LiteRT file (.tflite) for one pair of images of a fixed size."""
     check_output(output, (".tflite",), "OUT")
     with imports():
         from lpips_tf.export import export_litert
-    metric = _load(context)
+    metric = options.load(spatial=spatial, value_range=value_range)
     export_litert(metric, output, size, quantize)
     print(printable(output))
-
-
-def _load(context: typer.Context) -> Any:
-    """The metric that the options shared by all formats describe."""
-    given = context.params
-    if given["baseline"] and given["head_weights"] is not None:
-        raise typer.BadParameter("Expected no --baseline with it", param_hint="--head-weights")
-    shared = inspect.signature(onnx).parameters.keys() - {"context", "output"}
-    return load_metric(**{name: given[name] for name in shared})

@@ -9,14 +9,17 @@ from typing import Annotated
 
 import typer
 
-from lpips_tf_cli.console.imports import imports, load_metric
-from lpips_tf_cli.console.options import Baseline, Net, Srgb, Version
+from lpips_tf_cli.console.imports import imports
+from lpips_tf_cli.console.metric_options import LossOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
+from lpips_tf_cli.console.options import Srgb
 from lpips_tf_cli.console.outputs import check_output
 from lpips_tf_cli.console.text import printable
 
 CURVES = (".png", ".svg", ".pdf")
 
 
+@with_option_groups
 def optimize(
     reference: Annotated[
         Path, typer.Argument(metavar="REF", help="The image to reach.", show_default=False)
@@ -33,6 +36,7 @@ def optimize(
             "--output", "-o", help="Write the result to this .png file.", show_default=False
         ),
     ],
+    options: LossOptions,
     steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 200,
     learning_rate: Annotated[
         float, typer.Option(help="Learning rate of Adam, for values in [-1, 1].")
@@ -53,9 +57,6 @@ def optimize(
             show_default=False,
         ),
     ] = None,
-    net: Net = "vgg",
-    version: Version = "0.1",
-    baseline: Baseline = False,
     srgb: Srgb = False,
 ) -> None:
     """Moves an image towards another by gradient descent; prints the distance before and after."""
@@ -81,7 +82,7 @@ def optimize(
             for path in (output, strip, curve)
             if path
         }
-        metric = load_metric(net, version, baseline)
+        metric = options.load()
         import numpy as np
 
         from lpips_tf_cli.distances import gradient_descent
@@ -96,7 +97,7 @@ def optimize(
             gradient_descent.save_distance_curve(
                 temporary[curve],
                 moved.distances,
-                f"LPIPS ({net} {version}{' baseline' if baseline else ''})",
+                f"LPIPS ({options.net} {options.version}{' baseline' if options.baseline else ''})",
             )
     print(f"{printable(init)}: {moved.distances[0]:.3f}")
     print(f"{printable(output)}: {moved.last:.3f}")

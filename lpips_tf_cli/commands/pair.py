@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lpips_tf_cli.console import outputs
-from lpips_tf_cli.console.imports import load_metric
-from lpips_tf_cli.console.options import Baseline, Net, Srgb, Version
+from lpips_tf_cli.console.gate_options import GateOptions
+from lpips_tf_cli.console.metric_options import MetricOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
+from lpips_tf_cli.console.options import (
+    Resize,
+    Srgb,
+    With,
+    checked_figures,
+    checked_resizing,
+)
 from lpips_tf_cli.console.text import printable
+
+if TYPE_CHECKING:
+    from lpips_tf_cli.distances.pairs import Compared
 
 HEATMAP_SUFFIXES = (".png", ".pdf", ".svg")
 
 
+@with_option_groups
 def pair(
     reference: Annotated[
         Path, typer.Argument(metavar="REF", help="The reference image.", show_default=False)
@@ -24,10 +36,11 @@ def pair(
         list[Path],
         typer.Argument(metavar="IMG...", help="Images to compare with it.", show_default=False),
     ],
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
+    options: MetricOptions,
+    gate: GateOptions,
     srgb: Srgb = False,
+    resize: Resize = None,
+    others: With = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON: reference, image and distance of each.")
     ] = False,
@@ -67,44 +80,69 @@ def pair(
             show_default=False,
         ),
     ] = None,
-) -> None:
-    """Prints the distance of each image from a reference of the same size."""
+) -> int:
+    """Prints the distance of each image from a reference."""
     if layers and heatmap is None:
         raise typer.BadParameter("Expected --heatmap with it", param_hint="--layers")
     if heatmap is not None and tile is not None:
         raise typer.BadParameter("Expected no --tile with it; see --map", param_hint="--heatmap")
-    if mask is not None and tile is not None:
-        raise typer.BadParameter("Expected no --tile with it", param_hint="--mask")
+    for name, given in (("--mask", mask), ("--resize", resize), ("--with", others)):
+        if given is not None and tile is not None:
+            raise typer.BadParameter("Expected no --tile with it", param_hint=name)
+    if others is not None and mask is not None:
+        raise typer.BadParameter("Expected no --mask with it", param_hint="--with")
     if map_file is not None and (tile is None or len(images) > 1):
         raise typer.BadParameter("Expected --tile with it, and one image", param_hint="--map")
     outputs.check_output(heatmap, HEATMAP_SUFFIXES, "--heatmap")
     outputs.check_output(map_file, (".tif", ".tiff"), "--map")
     for option, path in (("--heatmap", heatmap), ("--map", map_file)):
         outputs.check_no_input(path, [reference, *images, *([mask] if mask else [])], option)
+    figures, resizing = checked_figures(others), checked_resizing(resize)
     with outputs.whole_file(heatmap) as heatmap_file, outputs.whole_file(map_file) as map_output:
-        metric = load_metric(net, version, baseline)
-        from lpips_tf_cli.distances.image_files import ImageFiles
+        metric = options.load()
+        from lpips_tf_cli.distances import pairs
 
-        files = ImageFiles(srgb)
         if tile is None:
-            from lpips_tf_cli.distances.masks import read_mask
-            from lpips_tf_cli.distances.pairs import pair_distances
+            from lpips_tf_cli.reading.image_files import ImageFiles
+            from lpips_tf_cli.reading.masks import read_mask
 
-            pairs = [(reference, image) for image in images]
+            items = [(reference, image) for image in images]
+            files = ImageFiles(srgb, resizing=resizing)
             weights = None if mask is None else read_mask(mask)
             if heatmap_file is None:
-                distances = pair_distances(metric, pairs, files, mask=weights)
+                compared = pairs.compare(metric, items, files, figures, mask=weights)
             else:
                 from lpips_tf_cli.reports.heatmaps import write_heatmap
 
-                distances = write_heatmap(heatmap_file, metric, pairs, files, layers, weights)
+                compared = write_heatmap(
+                    heatmap_file, metric, items, files, figures, layers, weights
+                )
         else:
             from lpips_tf_cli.distances.tiles import tiled_distances
 
             distances = tiled_distances(metric, reference, images, tile, map_output, srgb)
+            compared = [pairs.Compared((0, 0), [{"distance": distance}]) for distance in distances]
     if json:
-        rows = [(str(reference), str(image), d) for image, d in zip(images, distances, strict=True)]
-        outputs.write_json(sys.stdout, ("reference", "image", "distance"), rows)
+        _print_json(reference, images, compared, resized=resizing is not None)
     else:
-        for image, distance in zip(images, distances, strict=True):
-            print(f"{printable(image)}: {distance:.3f}")
+        _print(images, compared, resized=resizing is not None)
+    return gate.exit_code(images, [found.figures[0]["distance"] for found in compared])
+
+
+def _print(images: list[Path], compared: list[Compared], resized: bool) -> None:
+    from lpips_tf_cli.distances.rows import text_of
+
+    for image, (size, (figures,)) in zip(images, compared, strict=True):
+        at = f" (resized to {size[1]}x{size[0]})" if resized else ""
+        print(f"{printable(image)}: {text_of(figures)}{at}")
+
+
+def _print_json(
+    reference: Path, images: list[Path], compared: list[Compared], resized: bool
+) -> None:
+    columns = ["reference", "image", *compared[0].figures[0], *(["resized"] if resized else [])]
+    rows: list[list[Any]] = []
+    for image, (size, (figures,)) in zip(images, compared, strict=True):
+        at = [f"{size[1]}x{size[0]}"] if resized else []
+        rows.append([str(reference), str(image), *figures.values(), *at])
+    outputs.write_json(sys.stdout, columns, rows)

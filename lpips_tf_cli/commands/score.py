@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from lpips_tf_cli.console.imports import extra
-from lpips_tf_cli.console.options import BackboneWeights, Baseline, HeadWeights, Net, Srgb, Version
+from lpips_tf_cli.console.metric_options import MetricOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
+from lpips_tf_cli.console.options import Resize, Srgb, checked_resizing
 from lpips_tf_cli.console.outputs import check_no_input, check_output
 from lpips_tf_cli.console.text import counted, printable
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}  # they go to Beam
 
 
+@with_option_groups
 def score(
     context: typer.Context,
     manifest: Annotated[
@@ -32,15 +35,11 @@ def score(
             show_default=False,
         ),
     ],
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
-    head_weights: HeadWeights = None,
-    backbone_weights: BackboneWeights = None,
+    options: MetricOptions,
+    resize: Resize = None,
     srgb: Srgb = False,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="Policy of the network, such as mixed_bfloat16.", show_default=False),
+    dtype: Annotated[  # the first name of --precision, with more values
+        str | None, typer.Option(hidden=True)
     ] = None,
     per_layer: Annotated[
         bool, typer.Option("--per-layer", help="Also write what each layer adds.")
@@ -58,13 +57,12 @@ def score(
     check_no_input(Path(output), [Path(manifest)], "--output")
     with extra("score", "beam"):
         from lpips_tf_cli.pipelines import score_pairs
-    options = {"net": net, "version": version, "lpips": not baseline, "dtype": dtype}
-    if head_weights is not None:
-        options["head_weights"] = str(head_weights.resolve())
-    if backbone_weights is not None:
-        options["backbone_weights"] = str(backbone_weights.resolve())
+    resizing = checked_resizing(resize)
+    arguments = options.arguments() | ({} if dtype is None else {"dtype": dtype})
+    for name in {"head_weights", "backbone_weights"} & arguments.keys():
+        arguments[name] = str(Path(arguments[name]).resolve())  # workers have folders of their own
     counts = score_pairs.score_manifest(
-        manifest, output, options, per_layer, batch_size, srgb, beam_arguments=context.args
+        manifest, output, arguments, per_layer, batch_size, srgb, resizing, context.args
     )
     found = f"{counted(counts.pairs, 'distance')}, {counted(counts.errors, 'error')}"
     print(f"{printable(output)}: {found}")

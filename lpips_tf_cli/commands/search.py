@@ -9,18 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lpips_tf_cli.console import outputs
-from lpips_tf_cli.console.imports import extra, load_metric
-from lpips_tf_cli.console.options import Baseline, Net, Output, SkipErrors, Srgb, Version
+from lpips_tf_cli.console.imports import extra
+from lpips_tf_cli.console.list_options import ListOptions, Recursive
+from lpips_tf_cli.console.metric_options import MetricOptions
+from lpips_tf_cli.console.option_groups import with_option_groups
+from lpips_tf_cli.console.options import Output, Resize, SkipErrors, Srgb, checked_resizing
 from lpips_tf_cli.console.text import counted, printable
 
 if TYPE_CHECKING:
-    from lpips_tf_cli.distances.image_files import ImageFiles
+    from lpips_tf._support.resizing import Resizing
+    from lpips_tf_cli.reading.image_files import ImageFiles
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder of images.", show_default=False)
 ]
+SIDE = 64
 Size = Annotated[
-    int, typer.Option(min=1, help="Side in pixels that images are resized to at first.")
+    int | None,
+    typer.Option(
+        min=1,
+        help=f"Resize images to squares of this side in pixels; by default {SIDE}.",
+        show_default=False,
+    ),
 ]
 Factory = Annotated[
     str, typer.Option(help="Kind of FAISS index, such as Flat, PCA64,PQ16 or IVF256,Flat.")
@@ -33,34 +43,37 @@ Candidates = Annotated[
 ]
 
 
+@with_option_groups
 def index(
     folder: Folder,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="INDEX.h5", help="The index.", show_default=False),
     ],
-    size: Size = 64,
+    options: MetricOptions,
+    recursive: Recursive = False,
+    size: Size = None,
+    resize: Resize = None,
     factory: Factory = "Flat",
     dimensions: Dimensions = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
     """Writes an index of a folder's images, for `search`."""
     outputs.check_output(output, (".h5",))
+    resizing = _checked_resizing(resize, size)
     with outputs.whole_file(output) as temporary:
         with extra("index", "neighbors"):
-            from lpips_tf_cli.distances import image_files, image_index, listing
-        metric = load_metric(net, version, baseline)
-        names = listing.image_names(folder, least=1)
-        files = image_files.ImageFiles(srgb, skip_errors)
+            from lpips_tf_cli.distances import image_index
+            from lpips_tf_cli.reading import image_files, listing
+        metric = options.load()
+        names = listing.image_names(folder, 1, ListOptions(recursive))
+        files = image_files.ImageFiles(srgb, skip_errors, resizing)
         built = image_index.index_images(
-            metric, folder, names, files, size, factory, dimensions, seed
+            metric, folder, names, files, size or SIDE, factory, dimensions, seed
         )
-        built.save(temporary or output)
+        image_index.save(built, temporary or output, files)
     print(f"{printable(output)}: {counted(len(built.names), 'image')}{_errors(files)}")
     return int(bool(files.errors))
 
@@ -95,8 +108,11 @@ def search(
             print(f"{printable(query)}, {printable(name)}: {distance:.3f}")
 
 
+@with_option_groups
 def duplicates(
     folder: Folder,
+    options: MetricOptions,
+    recursive: Recursive = False,
     threshold: Annotated[float, typer.Option(min=0, help="The largest distance of a pair.")] = 0.05,
     output: Output = None,
     sheet: Annotated[
@@ -105,24 +121,24 @@ def duplicates(
             metavar="FILE.png", help="Also draw the groups, a row each.", show_default=False
         ),
     ] = None,
-    size: Size = 64,
-    net: Net = "alex",
-    version: Version = "0.1",
-    baseline: Baseline = False,
+    size: Size = None,
+    resize: Resize = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
     """Prints groups of images that look the same, connected by pairs within a threshold."""
+    resizing = _checked_resizing(resize, size)
     outputs.check_output(output)
     outputs.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")
     with outputs.output_file(output) as write, outputs.whole_file(sheet) as drawn:
         with extra("duplicates", "neighbors"):
-            from lpips_tf_cli.distances import image_files, image_index, listing
+            from lpips_tf_cli.distances import image_index
+            from lpips_tf_cli.reading import image_files, listing
             from lpips_tf_cli.reports.contact_sheets import write_contact_sheet
-        metric = load_metric(net, version, baseline)
-        names = listing.image_names(folder, least=1)
-        files = image_files.ImageFiles(srgb, skip_errors)
-        gallery = image_index.index_images(metric, folder, names, files, size)
+        metric = options.load()
+        names = listing.image_names(folder, 1, ListOptions(recursive))
+        files = image_files.ImageFiles(srgb, skip_errors, resizing)
+        gallery = image_index.index_images(metric, folder, names, files, size or SIDE)
         pairs, groups = image_index.find_duplicates(gallery, threshold)
         if skip_errors:
             rows: list[tuple[str | float | None, ...]] = [(*pair, None) for pair in pairs]
@@ -133,11 +149,17 @@ def duplicates(
         if drawn is not None:
             write_contact_sheet(drawn, folder, groups, files)
     for group in groups:
-        print(", ".join(map(printable, group)))
+        outputs.print_summary(", ".join(map(printable, group)), output)
     count = counted(sum(map(len, groups)), "image")
     found = f"{counted(len(groups), 'group')} of {count}, {counted(len(pairs), 'pair')}"
-    print(f"{found}{_errors(files)}")
+    outputs.print_summary(f"{found}{_errors(files)}", output)
     return int(bool(files.errors))
+
+
+def _checked_resizing(resize: str | None, side: int | None) -> Resizing | None:
+    if resize is not None and side is not None:
+        raise typer.BadParameter("Expected no --size with it", param_hint="--resize")
+    return checked_resizing(resize, reference=False)
 
 
 def _errors(files: ImageFiles) -> str:

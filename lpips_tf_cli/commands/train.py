@@ -10,11 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from lpips_tf_cli.console.imports import extra
+from lpips_tf_cli.console.metric_options import Net, Version
 from lpips_tf_cli.console.options import (
     BappsDir,
     DataDir,
-    Net,
-    Version,
     check_one_place,
     checked_datasets,
 )

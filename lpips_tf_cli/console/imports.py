@@ -1,4 +1,4 @@
-"""Imports TensorFlow quietly, names missing extras, and loads the metric."""
+"""Imports TensorFlow quietly, and names missing extras."""
 
 from __future__ import annotations
 
@@ -9,40 +9,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lpips_tf import LPIPS
 
 # Imported names whose lack shows that an extra of the package is missing.
 EXTRAS = {
     "bapps": ("tensorflow_datasets", "importlib_resources", "scipy"),
     "neighbors": ("faiss",),
+    "figures": ("skimage",),
+    "video": ("av",),
     "beam": ("apache_beam", "pyarrow"),
     "train": ("tensorflow_datasets", "importlib_resources", "tensorboard"),
 }
-
-
-def load_metric(
-    net: str,
-    version: str,
-    baseline: bool,
-    head_weights: Path | None = None,
-    backbone_weights: Path | None = None,
-    **options: Any,
-) -> LPIPS:
-    """The metric that a command's options describe. None stands for the default weights."""
-    with imports():
-        import lpips_tf
-
-    return lpips_tf.LPIPS(
-        net=net,
-        version=version,
-        lpips=not baseline,
-        head_weights=head_weights or "bapps",
-        backbone_weights=backbone_weights or "imagenet",
-        **options,
-    )
 
 
 @contextlib.contextmanager

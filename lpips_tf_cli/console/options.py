@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-Net = Annotated[
-    Literal["alex", "vgg", "squeeze"],
-    typer.Option(help="Network whose features are compared; squeeze is downloaded at first use."),
-]
-Version = Annotated[
-    Literal["0.1", "0.0"], typer.Option(help="LPIPS version; 0.0 is the first release.")
-]
-Baseline = Annotated[bool, typer.Option("--baseline", help="Without the calibrated heads.")]
+from lpips_tf_cli.console.imports import extra, imports
+
+if TYPE_CHECKING:
+    from lpips_tf._support.resizing import Resizing
+
+OTHER_FIGURES = ("psnr", "ssim")
+
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="Write the distances to this .csv or .json file.", show_default=False
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the distances to this .csv or .json file; - is standard output, as CSV.",
+        show_default=False,
     ),
 ]
 Report = Annotated[
@@ -36,13 +39,22 @@ SkipErrors = Annotated[
         "--skip-errors", help="Go on after images that cannot be read; the exit code is then 1."
     ),
 ]
-HeadWeights = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
+Resize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Resize images first: reference (to its size), WIDTHxHEIGHT, or the shorter side.",
+        show_default=False,
+    ),
 ]
-BackboneWeights = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
+With = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        metavar="psnr,ssim",
+        help="Also these figures of how images differ.",
+        show_default=False,
+    ),
 ]
 BappsDir = Annotated[
     Path | None,
@@ -60,6 +72,39 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+
+
+def checked_resizing(text: str | None, reference: bool = True) -> Resizing | None:
+    """What `--resize` says; refuses another text, or one for a reference, as wrong usage."""
+    if text is None:
+        return None
+    with imports():
+        from lpips_tf._support.resizing import Resizing
+    try:
+        resizing = Resizing(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--resize") from error
+    if resizing.needs_reference and not reference:
+        raise typer.BadParameter(
+            "Expected WIDTHxHEIGHT or the shorter side, as no image is the reference. "
+            f"Received: {text}",
+            param_hint="--resize",
+        )
+    return resizing
+
+
+def checked_figures(text: str | None) -> list[str]:
+    """The figures that `--with` names; refuses others as wrong usage."""
+    names = [] if text is None else text.split(",")
+    if text is not None and (set(names) - set(OTHER_FIGURES) or len(set(names)) < len(names)):
+        raise typer.BadParameter(
+            f"Expected {' or '.join(OTHER_FIGURES)}, or both with a comma. Received: {text}",
+            param_hint="--with",
+        )
+    if names:
+        with extra("--with", "figures"):
+            import skimage  # noqa: F401
+    return names
 
 
 def check_one_place(bapps_dir: Path | None, data_dir: Path | None) -> None:

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,11 +23,16 @@ def check_output(
     path: Path | None, suffixes: Sequence[str] = (".csv", ".json"), option: str = "--output"
 ) -> None:
     """Refuses a file whose suffix is none of `suffixes` as wrong usage."""
-    if path is not None and path.suffix.lower() not in suffixes:
+    if path is not None and path.suffix.lower() not in suffixes and not is_stdout(path, suffixes):
         raise typer.BadParameter(
             f"Expected a file that ends in {' or '.join(suffixes)}. Received: {path}",
             param_hint=option,
         )
+
+
+def is_stdout(path: Path | None, suffixes: Sequence[str] = (".csv",)) -> bool:
+    """Whether "-" was given, for CSV on standard output."""
+    return str(path) == "-" and ".csv" in suffixes
 
 
 def check_no_input(path: Path | None, inputs: Iterable[Path], option: str) -> None:
@@ -59,8 +65,11 @@ def whole_file(path: Path | None) -> Iterator[Path | None]:
 def output_file(path: Path | None) -> Iterator[Write]:
     """Yields a function that writes column names and rows to `path`, whole or not at all.
 
-    For None the function does nothing.
+    For None the function does nothing; for "-" it writes CSV to standard output.
     """
+    if is_stdout(path):
+        yield lambda names, rows: write_csv(sys.stdout, names, rows)
+        return
     with whole_file(path) as temporary:
 
         def write(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -73,6 +82,11 @@ def output_file(path: Path | None) -> Iterator[Write]:
                 (write_json if json else write_csv)(file, names, rows)
 
         yield write
+
+
+def print_summary(line: str, output: Path | None) -> None:
+    """Prints a line on standard output or, where a table is there, on standard error."""
+    print(line, file=sys.stderr if is_stdout(output) else sys.stdout)
 
 
 def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

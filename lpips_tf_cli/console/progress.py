@@ -7,7 +7,16 @@ import sys
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 
 class ProgressBar:
@@ -29,14 +38,35 @@ class ProgressBar:
         self._rich.update(self._rich.task_ids[0], description=text)
 
 
+class _Speed(ProgressColumn):
+    """Shows how many steps are done in a second.
+
+    Args:
+        unit: what a step is, in the plural.
+    """
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The speed, once there is one."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} {self._unit}/s")
+
+
 @contextlib.contextmanager
-def progress_bar(description: str) -> Iterator[ProgressBar]:
-    """A bar on standard error, only on a terminal, that vanishes when the block ends."""
+def progress_bar(description: str, unit: str | None = None) -> Iterator[ProgressBar]:
+    """A bar on standard error, only on a terminal, that vanishes when the block ends.
+
+    With a unit, in the plural, it shows the steps in a second too.
+    """
     rich = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        *([_Speed(unit)] if unit else []),
         console=Console(stderr=True),
         transient=True,
     )

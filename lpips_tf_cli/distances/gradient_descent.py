@@ -15,7 +15,7 @@ import lpips_tf
 from lpips_tf import images
 from lpips_tf_cli.console.imports import quietly
 from lpips_tf_cli.console.progress import progress_bar
-from lpips_tf_cli.distances import batches
+from lpips_tf_cli.reading import batches
 
 
 class Descent(NamedTuple):
@@ -41,7 +41,7 @@ def optimize_image(
     Raises:
         ValueError: the images' sizes differ.
     """
-    batches.same_size((reference, start), metric.least_side)
+    batches.common_size((reference, start), metric.least_side)
     target, image = images.load(reference, srgb), images.load(start, srgb)
     kept = {round(i * steps / (frames - 1)) for i in range(frames)} if frames else set()
     shown, distances = [], []

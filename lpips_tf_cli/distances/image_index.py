@@ -8,14 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import faiss  # noqa: F401, fails at once where FAISS is missing
+import h5py
 import numpy as np
 from PIL import Image
 
 import lpips_tf
 from lpips_tf._support.floats import short_float
+from lpips_tf._support.resizing import Size
 from lpips_tf.neighbors import Index, groups
 from lpips_tf_cli.console.progress import progress_bar
-from lpips_tf_cli.distances.image_files import ImageFiles
+from lpips_tf_cli.reading.batches import one_size
+from lpips_tf_cli.reading.image_files import ImageFiles
+
+LANCZOS = "lanczos"  # the attribute of index files whose images --resize has resized
 
 
 def index_images(
@@ -23,27 +28,43 @@ def index_images(
     folder: Path,
     names: Sequence[str],
     files: ImageFiles,
-    size: int,
+    side: int = 64,
     factory: str = "Flat",
     dimensions: int = 1024,
     seed: int = 0,
 ) -> Index:
-    """An index of the readable images of a folder, resized to squares.
+    """An index of the readable images of a folder, resized as `files` says, or to squares.
 
     Raises:
-        ValueError: no readable images, a `size` below the network's least, or as `Index.build`.
+        ValueError: no readable images, a size below the network's least, or as `Index.build`.
         OSError: an image that cannot be read.
     """
-    if size < metric.least_side:
-        raise ValueError(
-            f"Expected --size of at least {metric.least_side} for this network. Received: {size}"
-        )
-    squares = _resized([folder / name for name in names], size, files)
+    paths = [folder / name for name in names]
+    if files.resizing:
+        indices, size = one_size(paths, metric.least_side, files)
+        resampling = Image.Resampling.LANCZOS
+    else:
+        if side < metric.least_side:
+            raise ValueError(
+                f"Expected --size of at least {metric.least_side} for this network. "
+                f"Received: {side}"
+            )
+        indices, size = list(range(len(paths))), (side, side)
+        resampling = Image.Resampling.BICUBIC
+    resized = _resized(paths, indices, size, files, resampling)
     readable = [names[i] for i in files.readable(len(names))]
     if not readable:
         raise ValueError(f"Expected images that can be read. Received: {len(names)} errors")
     with progress_bar("embedding") as progress:
-        return Index.build(metric, squares, readable, dimensions, factory, seed, progress)
+        return Index.build(metric, resized, readable, dimensions, factory, seed, progress)
+
+
+def save(index: Index, path: Path, files: ImageFiles) -> None:
+    """Writes an index, with how `find_nearest` resizes what it looks for."""
+    index.save(path)
+    if files.resizing:
+        with h5py.File(path, "r+") as file:
+            file.attrs[LANCZOS] = True
 
 
 def find_nearest(
@@ -63,7 +84,11 @@ def find_nearest(
     index = Index.load(path)
     if net not in (None, index.metric.net):
         raise ValueError(f"Expected an index of net={net}. Received: {path} of {index.metric.net}")
-    resized = _resized(queries, index.images.shape[1], ImageFiles(srgb))
+    with h5py.File(path, "r") as file:
+        lanczos = LANCZOS in file.attrs
+    resampling = Image.Resampling.LANCZOS if lanczos else Image.Resampling.BICUBIC
+    places, size = range(len(queries)), index.images.shape[1:3]
+    resized = _resized(queries, places, size, ImageFiles(srgb), resampling)
     nearest = index.search(resized, k, candidates)
     return [
         (str(query), index.names[i], short_float(distance))
@@ -83,24 +108,32 @@ def find_duplicates(
     return named, [[names[i] for i in group] for group in groups((i, j) for i, j, _ in pairs)]
 
 
-def _resized(paths: Sequence[Path], size: int, files: ImageFiles) -> np.ndarray:
-    """The readable images, (n, size, size, 3) uint8."""
+def _resized(
+    paths: Sequence[Path],
+    indices: Sequence[int],
+    size: Size,
+    files: ImageFiles,
+    resampling: Image.Resampling,
+) -> np.ndarray:
+    """The readable images of these indices, (n, H, W, 3) uint8."""
 
     def load(path: Path) -> np.ndarray:
         image = Image.fromarray(files.load(path))
-        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+        return np.asarray(image.resize(size[::-1], resampling))
 
-    squares = np.empty((len(paths), size, size, 3), np.uint8)
+    resized = np.empty((len(indices), *size, 3), np.uint8)
+    count = 0
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress_bar("reading") as progress,
     ):
-        loading = [pool.submit(load, path) for path in paths]
+        loading = [pool.submit(load, paths[i]) for i in indices]
         try:
-            for i, image in enumerate(loading):
+            for done, (i, image) in enumerate(zip(indices, loading, strict=True), 1):
                 with files.reading(i):
-                    squares[i - len(files.errors)] = image.result()
-                progress(i + 1, len(paths))
+                    resized[count] = image.result()
+                    count += 1
+                progress(done, len(indices))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return squares[: len(paths) - len(files.errors)]
+    return resized[:count]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -13,66 +15,117 @@ import numpy as np
 import lpips_tf
 from lpips_tf import standard_errors
 from lpips_tf._support.floats import short_float
+from lpips_tf._support.resizing import Size, shown
 from lpips_tf_cli.console.progress import progress_bar
-from lpips_tf_cli.distances.batches import decoded, image_batches, in_batches, same_size
-from lpips_tf_cli.distances.image_files import ImageFiles
+from lpips_tf_cli.reading.batches import common_size, decoded, image_batches, in_chunks
+from lpips_tf_cli.reading.image_files import ImageFiles
 
 if TYPE_CHECKING:
     from lpips_tf import plots
 
 
-def pair_distances(
+See = Callable[[int, np.ndarray, "list[plots.Comparison]"], None]
+
+
+class Compared(NamedTuple):
+    """One or more images, compared with a reference."""
+
+    size: Size  # at which they were compared
+    figures: list[dict[str, float]]  # of each image: its distance, and other figures, by name
+
+
+def compare(
     metric: lpips_tf.LPIPS,
-    pairs: Sequence[tuple[Path, Path]],
+    items: Sequence[tuple[Path, ...]],
     files: ImageFiles,
-    see: Callable[[int, np.ndarray, plots.Comparison], None] | None = None,
+    others: Sequence[str] = (),
+    see: See | None = None,
     mask: np.ndarray | None = None,
-) -> list[float]:
-    """The distance of each readable pair, in order; the sizes of pairs may differ.
+) -> list[Compared]:
+    """The figures of each readable item, in order; the sizes of items may differ.
 
     Args:
         metric: a metric that gives distances, not maps.
-        pairs: a reference and an image each.
-        files: reads them.
-        see: called with the index of each pair, its reference (H, W, 3) uint8, and the comparison
-            of its image with that.
-        mask: how much each pixel counts, (H, W), for images that all have its size.
+        items: a reference and its images each, all of the same number.
+        files: reads them, and resizes those of an item to one size.
+        others: the figures beside the distance, of those in `psnr_ssim`.
+        see: called with the index of each item, its reference (H, W, 3) uint8, and the comparisons
+            of its images with that.
+        mask: how much each pixel counts, (H, W), for images that are all compared at its size.
 
     Raises:
-        ValueError: no pair can be read, or a pair has another size than the mask.
+        ValueError: no item can be read, or an item has another size than the mask.
     """
-    groups = collections.defaultdict(list)
-    for i, pair in enumerate(pairs):
+    sizes = {}
+    for i, item in enumerate(items):
         with files.reading(i):
-            size = same_size(pair, metric.least_side)
-            if mask is not None and size != mask.shape:
-                raise ValueError(
-                    f"Expected a mask of the images' size, {size[1]}x{size[0]} pixels. "
-                    f"Received: {mask.shape[1]}x{mask.shape[0]}"
-                )
-            groups[size].append(i)
-    chunks = (chunk for size, indices in groups.items() for chunk in in_batches(indices, size))
-    distances: dict[int, float] = {}
+            sizes[i] = common_size(item, metric.least_side, files)
+            _check_mask(mask, sizes[i])
+    groups = collections.defaultdict(list)
+    for i, size in sizes.items():
+        groups[size].append(i)
+    chunks = (chunk for size, indices in groups.items() for chunk in in_chunks(indices, size))
+    found: dict[int, Compared] = {}
     with progress_bar("comparing") as progress:
-        for indices, batch in decoded(chunks, pairs, files):
-            in0, in1 = batch.swapaxes(0, 1)
-            masks = None if mask is None else np.broadcast_to(mask, in0.shape[:3])
-            if see is None:
-                found = metric(in0, in1, mask=masks)
-            else:
-                from lpips_tf import plots  # loads Matplotlib, which most commands do not need
-
-                explanation = metric.explain(in0, in1, masks)
-                found = explanation.distance
-                names = [pairs[i][1].name for i in indices]
-                compared = plots.comparisons(metric, explanation, in1, names)
-                for i, reference, comparison in zip(indices, in0, compared, strict=True):
-                    see(i, reference, comparison)
-            distances.update(zip(indices, _floats(found), strict=True))
-            progress(len(distances) + len(files.errors), len(pairs))
-    if not distances:
+        for indices, batch in decoded(chunks, items, files):
+            in0, *images = batch.swapaxes(0, 1)
+            names = [[path.name for path in items[i][1:]] for i in indices]
+            measured = [
+                _measured(metric, in0, in1, mask, others, shown if see else None)
+                for in1, shown in zip(images, zip(*names, strict=True), strict=True)
+            ]
+            for place, i in enumerate(indices):
+                found[i] = Compared(sizes[i], [figures[place] for figures, _ in measured])
+                if see:
+                    see(i, in0[place], [comparisons[place] for _, comparisons in measured])
+            progress(len(found) + len(files.errors), len(items))
+    if not found:
         raise ValueError(f"Expected images that can be read. Received: {len(files.errors)} errors")
-    return [distances[i] for i in sorted(distances)]
+    return [found[i] for i in sorted(found)]
+
+
+def _check_mask(mask: np.ndarray | None, size: Size) -> None:
+    if mask is not None and size != mask.shape:
+        raise ValueError(
+            f"Expected a mask of the images' size, {shown(size)} pixels. "
+            f"Received: {mask.shape[1]}x{mask.shape[0]}"
+        )
+
+
+def _measured(
+    metric: lpips_tf.LPIPS,
+    in0: np.ndarray,
+    in1: np.ndarray,
+    mask: np.ndarray | None,
+    others: Sequence[str],
+    names: Sequence[str] | None,
+) -> tuple[list[dict[str, float]], list[plots.Comparison]]:
+    """The figures of each image of a batch and, for images with names, their comparisons."""
+    masks = None if mask is None else np.broadcast_to(mask, in0.shape[:3])
+    comparisons: list[plots.Comparison] = []
+    if names is None:
+        distances = metric(in0, in1, mask=masks)
+    else:
+        from lpips_tf import plots  # loads Matplotlib, which most commands do not need
+
+        explanation = metric.explain(in0, in1, masks)
+        distances = explanation.distance
+        comparisons = plots.comparisons(metric, explanation, in1, names)
+    columns = {"distance": floats_of(distances)} | other_figures(others, in0, in1)
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows], comparisons
+
+
+def other_figures(
+    names: Sequence[str], in0: Iterable[np.ndarray], in1: Iterable[np.ndarray]
+) -> dict[str, list[float]]:
+    """The figures of these names, of each image of two batches (N, H, W, 3) uint8."""
+    if not names:
+        return {}
+    from lpips_tf_cli.distances.psnr_ssim import FIGURES
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return {name: list(pool.map(FIGURES[name], in0, in1)) for name in names}
 
 
 def all_distances(
@@ -85,7 +138,7 @@ def all_distances(
     batches = (batch for _, batch in image_batches(paths, metric.least_side, files))
     matrix = lpips_tf.distance_matrix(metric, batches)
     error = standard_errors.of_all_pairs(matrix)
-    return _floats(matrix[np.triu_indices(len(matrix), 1)]), error
+    return floats_of(matrix[np.triu_indices(len(matrix), 1)]), error
 
 
 def mean_distance(
@@ -108,7 +161,7 @@ def consecutive_distances(
     for indices, batch in image_batches(paths, metric.least_side, files):
         for i, embedding in zip(indices, _numbers(metric.embed(batch)), strict=True):
             if i == last_index + 1:
-                distances += _floats(np.square(embedding - last).sum(keepdims=True))
+                distances += floats_of(np.square(embedding - last).sum(keepdims=True))
                 starts.append(last_index)
             last_index, last = i, embedding
     return distances, standard_errors.of_consecutive_pairs(distances, starts)
@@ -119,6 +172,6 @@ def _numbers(tensor: Any) -> np.ndarray:
     return numbers
 
 
-def _floats(distances: Any) -> list[float]:
+def floats_of(distances: Any) -> list[float]:
     """Float32 numbers as Python's, with as many digits as float32 has."""
     return [short_float(distance) for distance in _numbers(distances)]

@@ -29,7 +29,7 @@ def mean_and_error(mean: float, error: float) -> str:
     return f"{mean:.5f}" + ("" if math.isnan(error) else f" ± {error:.5f}")
 
 
-def summary_line(mean: float, error: float, pairs: int, errors: int = 0) -> str:
+def summary_line(mean: float, error: float, pairs: int, errors: int = 0, of: str = "") -> str:
     """One line with the mean, its standard error, and the counts."""
     counts = counted(pairs, "pair") + (f", {counted(errors, 'error')}" if errors else "")
-    return f"mean: {mean_and_error(mean, error) if pairs else 'none'} ({counts})"
+    return f"mean{of}: {mean_and_error(mean, error) if pairs else 'none'} ({counts})"

@@ -19,6 +19,7 @@ import pyarrow
 import typer
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
+from lpips_tf._support.resizing import Resizing
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.beam import NAMESPACE, ScorePairs
 from lpips_tf_cli.console.imports import quietly
@@ -43,6 +44,7 @@ def score_manifest(
     per_layer: bool,
     batch_size: int,
     srgb: bool,
+    resizing: Resizing | None,
     beam_arguments: Sequence[str],
 ) -> Counts:
     """Writes the rows of a manifest with their distances to one Parquet file, whole or not at all.
@@ -55,7 +57,10 @@ def score_manifest(
     logging.getLogger().setLevel(logging.ERROR)
     columns = manifests.schema(manifest)
     pipeline_options = _checked_options(beam_arguments)
-    transform = ScorePairs(per_layer=per_layer, batch_size=batch_size, srgb=srgb, **options)
+    resize = resizing.text if resizing else None
+    transform = ScorePairs(
+        per_layer=per_layer, batch_size=batch_size, srgb=srgb, resize=resize, **options
+    )
 
     def run(prefix: str) -> Counts:
         pipeline = beam.Pipeline(options=pipeline_options)
@@ -65,7 +70,7 @@ def score_manifest(
             | "Write"
             >> beam.io.WriteToParquet(
                 prefix,
-                _with_results(columns, per_layer),
+                _with_results(columns, per_layer, resize is not None),
                 file_name_suffix=".parquet",
                 num_shards=1,
                 shard_name_template="",
@@ -135,11 +140,13 @@ def _checked_options(arguments: Sequence[str]) -> PipelineOptions:
     return options
 
 
-def _with_results(columns: pyarrow.Schema, per_layer: bool) -> pyarrow.Schema:
+def _with_results(columns: pyarrow.Schema, per_layer: bool, resized: bool) -> pyarrow.Schema:
     for name, kind in (("distance", pyarrow.float64()), ("error", pyarrow.string())):
         columns = columns.append(pyarrow.field(name, kind))
     if per_layer:
         columns = columns.append(pyarrow.field("layers", pyarrow.list_(pyarrow.float64())))
+    if resized:
+        columns = columns.append(pyarrow.field("resized", pyarrow.string()))
     return columns.remove_metadata()
 
 

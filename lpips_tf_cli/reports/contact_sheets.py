@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lpips_tf.plots import shortened
 from lpips_tf_cli.console.text import counted
-from lpips_tf_cli.distances.image_files import ImageFiles
+from lpips_tf_cli.reading.image_files import ImageFiles
 
 MOST_ROWS, MOST_IN_A_ROW = 74, 12  # WebP has at most 16,383 pixels on a side
 SIDE, GAP, LINE = 160, 12, 16  # of an image, between images, of a line of text, in pixels

@@ -1,9 +1,9 @@
-"""The report of `dirs`: the most different pairs first."""
+"""The report of `dirs`: the most different images first."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 import lpips_tf
 from lpips_tf import plots
 from lpips_tf_cli.console.text import counted
-from lpips_tf_cli.distances import listing, summaries
-from lpips_tf_cli.distances.image_files import ImageFiles
-from lpips_tf_cli.distances.pairs import pair_distances
+from lpips_tf_cli.distances import summaries
+from lpips_tf_cli.distances.folders import ComparedFolders, compare_folders, interval_text
+from lpips_tf_cli.reading.image_files import ImageFiles
+from lpips_tf_cli.reading.listing import Names
 from lpips_tf_cli.reports import pages
 from lpips_tf_cli.reports.drawing import MOST_DRAWN, Drawing, Drawn
 from lpips_tf_cli.reports.pages import Row, Value
@@ -22,112 +23,155 @@ MOST_ERRORS = 20  # in the notes
 
 
 def metric_figures(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
-    """The metric, in the words of `evaluate`'s options."""
+    """The metric, in the words of `evaluate`'s options; what is not usual only where it is so."""
     model = "lpips" if metric.lpips else "baseline"
-    return [("model", model), ("net", metric.net), ("version", metric.version)]
+    usual = {"heads": "bapps", "network": "imagenet", "precision": "float32"}
+    given = {
+        "heads": str(metric.head_weights),
+        "network": str(metric.backbone_weights),
+        "precision": metric.dtype_policy.name.removeprefix("mixed_"),
+    }
+    others = [(name, text) for name, text in given.items() if text != usual[name]]
+    return [("model", model), ("net", metric.net), ("version", metric.version), *others]
 
 
-def distance_figures(distances: Sequence[float]) -> list[tuple[str, str]]:
+def distance_figures(
+    distances: Sequence[float], counted_as: str = "pairs"
+) -> list[tuple[str, str]]:
     """Count, mean, median, 95th percentile and maximum of distances."""
     middle, high = np.percentile(distances, (50, 95))
     return [
-        ("pairs", f"{len(distances):,}"),
-        (
-            "mean ± standard error" if len(distances) > 1 else "mean",
-            summaries.mean_and_error(
-                float(np.mean(distances)), summaries.standard_error(distances)
-            ),
-        ),
+        (counted_as, f"{len(distances):,}"),
+        mean_figure(distances),
         ("median", f"{middle:.5f}"),
         ("95th percentile", f"{high:.5f}"),
         ("largest", f"{max(distances):.5f}"),
     ]
 
 
+def mean_figure(numbers: Sequence[float], of: str = "") -> tuple[str, str]:
+    """The mean of distances, or of other figures, and its standard error."""
+    several = len(numbers) > 1
+    return (
+        f"{of}mean ± standard error" if several else f"{of}mean",
+        summaries.mean_and_error(float(np.mean(numbers)), summaries.standard_error(numbers)),
+    )
+
+
 class MostDifferent:
-    """Draws the pairs that differ most, while they are compared.
+    """Draws the images that differ most, while they are compared.
 
     Args:
         drawing: draws them.
         folders: of the references and of the other images.
-        names: of the pairs.
+        names: of the images.
     """
 
-    def __init__(self, drawing: Drawing, folders: tuple[Path, Path], names: Sequence[str]) -> None:
+    def __init__(self, drawing: Drawing, folders: Sequence[Path], names: Sequence[str]) -> None:
         self._drawing, self._folders, self._names = drawing, folders, names
         self._drawn: list[tuple[float, int, Drawn]] = []  # a heap, the least different first
 
-    def see(self, index: int, reference: np.ndarray, found: plots.Comparison) -> None:
-        """Draws a pair, if it is one of the most different so far."""
+    def see(self, index: int, reference: np.ndarray, found: list[plots.Comparison]) -> None:
+        """Draws a row, if it is one of the most different so far."""
+        largest = max(comparison.distance for comparison in found)
         full = len(self._drawn) >= MOST_DRAWN
-        if full and found.distance <= self._drawn[0][0]:
+        if full and largest <= self._drawn[0][0]:
             return
-        images = list(zip(map(str, self._folders), (reference, found.image), strict=True))
-        maps = [(str(self._folders[1]), found.map)]
-        drawn = self._drawing.draw_row(self._names[index], _value(found.distance), images, maps)
+        shown = [reference, *(comparison.image for comparison in found)]
+        images = list(zip(map(str, self._folders), shown, strict=True))
+        maps = [
+            (str(folder), comparison.map)
+            for folder, comparison in zip(self._folders[1:], found, strict=True)
+        ]
+        drawn = self._drawing.draw_row(self._names[index], (), images, maps)
         push = heapq.heappushpop if full else heapq.heappush
-        push(self._drawn, (found.distance, -index, drawn))
+        push(self._drawn, (largest, -index, drawn))
 
-    def rows(self, compared: Sequence[int], distances: Sequence[float]) -> Iterator[Row]:
-        """All pairs, the most different first, given the `distances` of the pairs `compared`."""
+    def rows(
+        self, values: Mapping[int, Sequence[Value]], largest: Mapping[int, float]
+    ) -> Iterator[Row]:
+        """All rows, the most different first.
+
+        Args:
+            values: of the rows that were compared, by index.
+            largest: the largest distance of each of them.
+        """
         drawn = {-index: row for _, index, row in self._drawn}
-        for distance, index in sorted(zip(distances, (-i for i in compared), strict=True))[::-1]:
-            if -index in drawn:
-                yield drawn[-index].row()
+        for index in sorted(values, key=lambda i: (-largest[i], i)):
+            if index in drawn:
+                yield drawn[index]._replace(values=values[index]).row()
             else:
-                yield Row(self._names[-index], _value(distance))
+                yield Row(self._names[index], values[index])
 
 
 def write_folder_report(
     path: Path,
     metric: lpips_tf.LPIPS,
-    folders: tuple[Path, Path],
-    names: listing.Names,
+    names: Names,
     files: ImageFiles,
-) -> list[float]:
-    """Compares the images of two folders and writes the page of `dirs`.
-
-    Returns:
-        The distances, as `pair_distances` does.
-    """
-    with Drawing(len(names.common), images=3) as drawing:
+    others: Sequence[str] = (),
+) -> ComparedFolders:
+    """Compares the images of folders and writes the page of `dirs`."""
+    folders = [folder for folder, _ in names.alone]
+    with Drawing(len(names.common), images=2 * len(folders) - 1) as drawing:
         most_different = MostDifferent(drawing, folders, names.common)
-        pairs = listing.pairs_of(names, folders)
-        distances = pair_distances(metric, pairs, files, most_different.see)
-        pages.write_page(path, _page(metric, most_different, folders, names, distances, files))
-    return distances
+        found = compare_folders(metric, names, files, others, most_different.see)
+        pages.write_page(path, _page(metric, most_different, found))
+    return found
 
 
 def _page(
-    metric: lpips_tf.LPIPS,
-    most_different: MostDifferent,
-    folders: tuple[Path, Path],
-    names: listing.Names,
-    distances: Sequence[float],
-    files: ImageFiles,
+    metric: lpips_tf.LPIPS, most_different: MostDifferent, found: ComparedFolders
 ) -> pages.Page:
     """The page of `dirs`, whose rows are the common names without errors."""
+    names, files = found.names, found.files
     notes = [
-        f"Only in {folder}, and left out: {len(others):,}, such as {others[0]}."
-        for folder, others in zip(folders, (names.only0, names.only1), strict=True)
-        if others
+        f"Only in {folder}, and left out: {len(left):,}, such as {left[0]}."
+        if len(names.alone) == 2
+        else f"Not in all folders, and left out: {len(left):,} of {folder}, such as {left[0]}."
+        for folder, left in names.alone
+        if left
     ]
     notes += [f"Skipped: {error}" for error in files.errors.values()][:MOST_ERRORS]
     if len(files.errors) > MOST_ERRORS:
         notes.append(f"And {counted(len(files.errors) - MOST_ERRORS, 'other error')}.")
-    if len(distances) > MOST_DRAWN:
+    distances = found.distances()
+    if len(distances[0]) > MOST_DRAWN:
         notes.append(f"The {MOST_DRAWN:,} most different pairs have images.")
+    columns = found.columns()
+    compared = files.readable(len(names.common))
+    rows = zip(*(values for _, values in columns), strict=True)
+    values = {
+        i: [Value(number, f"{number:.5f}") for number in row]
+        for i, row in zip(compared, rows, strict=True)
+    }
+    largest = {i: max(row) for i, row in zip(compared, zip(*distances, strict=True), strict=True)}
     return pages.Page(
-        title=f"LPIPS of {folders[0]} and {folders[1]}",
+        title=f"LPIPS of {' and '.join(str(folder) for folder, _ in names.alone)}",
         notes=notes,
-        figures=distance_figures(distances) + metric_figures(metric),
-        distances=distances,
+        figures=_figures(found) + metric_figures(metric),
+        distances=[distance for of_folder in distances for distance in of_folder],
         heading="Pairs",
-        columns=("distance",),
-        rows=most_different.rows(files.readable(len(names.common)), distances),
-        sorted_by="distance",
+        columns=[name for name, _ in columns],
+        rows=most_different.rows(values, largest),
+        sorted_by="distance" if len(found.folders) == 1 else "",
     )
 
 
-def _value(distance: float) -> list[Value]:
-    return [Value(distance, f"{distance:.5f}")]
+def _figures(found: ComparedFolders) -> list[tuple[str, str]]:
+    """The summary; with several folders the mean of each, and the difference of each two."""
+    distances = found.distances()
+    resizing = found.files.resizing
+    resized = [("resized to", resizing.text)] if resizing else []
+    others = [mean_figure(numbers, f"{name}: ") for name, numbers in found.other_columns()]
+    if len(found.folders) == 1:
+        return distance_figures(distances[0]) + others + resized
+    means = [
+        mean_figure(numbers, f"{folder}: ")
+        for folder, numbers in zip(found.folders, distances, strict=True)
+    ]
+    differences = [
+        (f"mean of {names}", f"{mean:.5f}" + interval_text(interval))
+        for names, mean, interval in found.differences()
+    ]
+    return [("images", f"{len(distances[0]):,}"), *means, *differences, *others, *resized]

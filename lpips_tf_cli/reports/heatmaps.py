@@ -11,8 +11,8 @@ import numpy as np
 import lpips_tf
 from lpips_tf import plots
 from lpips_tf_cli.console.imports import quietly
-from lpips_tf_cli.distances.image_files import ImageFiles
-from lpips_tf_cli.distances.pairs import pair_distances
+from lpips_tf_cli.distances.pairs import Compared, compare
+from lpips_tf_cli.reading.image_files import ImageFiles
 
 
 def write_heatmap(
@@ -20,27 +20,28 @@ def write_heatmap(
     metric: lpips_tf.LPIPS,
     pairs: Sequence[tuple[Path, Path]],
     files: ImageFiles,
+    others: Sequence[str],
     layers: bool,
     mask: np.ndarray | None = None,
-) -> list[float]:
+) -> list[Compared]:
     """Compares images with one reference and draws where they differ.
 
-    The format is that of the path's suffix; a mask is as for `pair_distances`.
+    The format is that of the path's suffix; other figures and a mask are as for `compare`.
 
     Returns:
-        The distances, as `pair_distances` does.
+        What `compare` does.
 
     Raises:
         ValueError: more images than a figure can have.
     """
     seen: dict[int, tuple[np.ndarray, plots.Comparison]] = {}
 
-    def see(index: int, reference: np.ndarray, found: plots.Comparison) -> None:
-        seen[index] = reference, found
+    def see(index: int, reference: np.ndarray, found: list[plots.Comparison]) -> None:
+        seen[index] = reference, found[0]
 
-    distances = pair_distances(metric, pairs, files, see, mask)
+    found = compare(metric, pairs, files, others, see, mask)
     compared = [seen[i][1] for i in sorted(seen)]
     with quietly(), warnings.catch_warnings():  # fonts may lack a file name's characters
         warnings.simplefilter("ignore")
         plots.figure(seen[0][0], compared, layers).savefig(path)
-    return distances
+    return found

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import io
+import itertools
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from PIL import Image
 from lpips_tf_cli.console.text import printable
 
 BARS = 30  # of the histogram
+CURVE_POINTS = 1000
 QUALITIES = (80, 60, 40, 20, 0)  # of WebP files
 SMALL = 80  # pixels; images up to this side are shown twice as large
 
@@ -40,6 +42,13 @@ class Value:
 
     number: float
     text: str
+
+    @property
+    def key(self) -> str:
+        """The number as JavaScript reads it; NaN is the smallest of all."""
+        if math.isnan(self.number):
+            return "-Infinity"
+        return "Infinity" if self.number == math.inf else str(self.number)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +85,8 @@ class Page:
     sorted_by: str = ""  # a column
     direction: str = "descending"
     scores: Sequence[Sequence[str]] = ()  # a table, its header first
+    curve: Sequence[float] = ()  # a distance of each frame
+    step: int = 1  # between frames of the curve
 
     @property
     def histogram(self) -> list[HistogramBar]:
@@ -86,6 +97,20 @@ class Page:
         return [
             HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / counts.max()))
             for i, n in enumerate(counts)
+        ]
+
+    @property
+    def curve_points(self) -> list[tuple[float, float]]:
+        """Points of the curve in [0, 1]: frame and distance, as shares of the last and largest.
+
+        A long curve has the largest distance of each of `CURVE_POINTS` stretches.
+        """
+        count = len(self.curve)
+        edges = np.unique(np.linspace(0, count, min(count, CURVE_POINTS) + 1).astype(int))
+        largest = max(self.curve) or 1.0
+        return [
+            (start / max(count - 1, 1), max(self.curve[start:stop]) / largest)
+            for start, stop in itertools.pairwise(edges.tolist())
         ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from image_contents import bomb
 from PIL import Image
 
-from lpips_tf_cli.commands import dirs, pair
+from lpips_tf_cli.console.metric_options import MetricOptions
 
 
 def one_line(result, code, *parts):
@@ -74,7 +74,7 @@ def test_folders_without_images_or_without_common_names_are_an_error(run, folder
 
 
 def test_an_output_that_cannot_be_written_is_told_before_the_work(run, folder, monkeypatch):
-    monkeypatch.setattr(dirs, "load_metric", lambda *_: pytest.fail("worked for nothing"))
+    monkeypatch.setattr(MetricOptions, "load", lambda _: pytest.fail("worked for nothing"))
     output = folder / "missing" / "out.csv"
     one_line(run("dirs", folder / "d0", folder / "d1", "-o", output), 1, "Cannot write", output)
     (folder / "out.json").mkdir()
@@ -90,7 +90,7 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(run, folder, m
         (["pair", "a.png", "b.png", "--version", "1"], "'0.1', '0.0'"),
         (["pair", "a.png", "b.png", "--colour"], "--colour"),
         (["dirs", "a", "b", "-o", "out.txt"], "ends in .csv or .json. Received: out.txt"),
-        (["all-pairs", "a", "--mean", "--consecutive"], "Received: both"),
+        (["all-pairs", "a", "--mean", "--consecutive"], "Received: --consecutive and --mean"),
         (["frobnicate"], "frobnicate"),
     ],
 )
@@ -108,7 +108,7 @@ def test_unexpected_errors_are_one_line_too(run, folder, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of\nluck")
 
-    monkeypatch.setattr(pair, "load_metric", fail)
+    monkeypatch.setattr(MetricOptions, "load", fail)
     one_line(run("pair", "a.png", "b.png"), 1, "RuntimeError: out of luck", "LPIPS_TF_TRACEBACK=1")
-    monkeypatch.setattr(pair, "load_metric", lambda *_: exec("raise KeyboardInterrupt"))
+    monkeypatch.setattr(MetricOptions, "load", lambda *_: exec("raise KeyboardInterrupt"))
     assert run("pair", "a.png", "b.png") == (130, "", "")

@@ -9,7 +9,7 @@ from checking import numbers
 
 import lpips_tf
 from lpips_tf import images
-from lpips_tf_cli.distances import batches
+from lpips_tf_cli.reading import batches
 
 
 def test_all_pairs_prints_each_pair_once_and_the_mean(run, folder, build, golden):

@@ -14,7 +14,7 @@ from programs import exit_code
 
 from lpips_tf.neighbors import Index
 from lpips_tf_cli import main
-from lpips_tf_cli.distances.image_files import ImageFiles
+from lpips_tf_cli.reading.image_files import ImageFiles
 from lpips_tf_cli.reports import contact_sheets
 
 

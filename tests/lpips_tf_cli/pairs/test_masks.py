@@ -28,7 +28,8 @@ def test_pixels_count_as_the_mask_says(run, folder, golden, build, mask):
     heatmap = folder / "map.png"
     code, drawn, _ = run("pair", *pair, "--mask", path, "--json", "--heatmap", heatmap)
     assert (code, drawn) == (0, out)
-    assert Image.open(heatmap).size[0] > 500
+    with Image.open(heatmap) as drawn_map:
+        assert drawn_map.size[0] > 500
 
 
 def test_a_white_mask_changes_nothing(run, folder):
@@ -69,6 +70,7 @@ def test_masks_are_not_for_tiles_and_not_written_over(run, folder, mask):
         "pair", folder / "d0/1.png", folder / "d1/1.png", "--mask", path, "--heatmap", path
     )
     assert code != 0
-    assert Image.open(path).size == (64, 64)
+    with Image.open(path) as kept:
+        assert kept.size == (64, 64)
     code, _, err = run("pair", folder / "d0/1.png", folder / "d1/1.png", "--mask", folder / "no")
     assert (code, err.count("\n")) == (1, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lpips_tf import images
+from lpips_tf._support.resizing import Resizing, Size
 from lpips_tf_cli.console.text import say
 
 
@@ -18,19 +19,27 @@ class ImageFiles:
     Args:
         srgb: convert images with other colour profiles, as `images.load` does.
         skip_errors: go on after an error; None for commands without this option.
+        resizing: what images are resized to.
 
     Attributes:
         errors: the messages, by the index of the image or pair.
     """
 
-    def __init__(self, srgb: bool = False, skip_errors: bool | None = None) -> None:
+    def __init__(
+        self,
+        srgb: bool = False,
+        skip_errors: bool | None = None,
+        resizing: Resizing | None = None,
+    ) -> None:
         self.srgb = srgb
         self.skip_errors = skip_errors
+        self.resizing = resizing
         self.errors: dict[int, str] = {}
 
-    def load(self, path: Path) -> np.ndarray:
-        """The image in a file, (H, W, 3) uint8."""
-        return images.load(path, self.srgb)
+    def load(self, path: Path, size: Size | None = None) -> np.ndarray:
+        """The image in a file, (H, W, 3) uint8, resized to a size that is not its own."""
+        image = images.load(path, self.srgb)
+        return image if size is None else images.resize(image, size)
 
     @contextlib.contextmanager
     def reading(self, index: int) -> Iterator[None]:

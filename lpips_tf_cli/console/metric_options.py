@@ -1,0 +1,90 @@
+"""The options that describe a metric."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lpips_tf_cli.console.imports import imports
+
+if TYPE_CHECKING:
+    from lpips_tf import LPIPS
+
+Net = Annotated[
+    Literal["alex", "vgg", "squeeze"],
+    typer.Option(help="Network whose features are compared; squeeze is downloaded at first use."),
+]
+Version = Annotated[
+    Literal["0.1", "0.0"], typer.Option(help="LPIPS version; 0.0 is the first release.")
+]
+Baseline = Annotated[bool, typer.Option("--baseline", help="Without the calibrated heads.")]
+HeadWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
+]
+BackboneWeights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
+]
+Precision = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="Of the network's numbers; bfloat16 is faster on some machines."),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedMetricOptions:
+    """The options of commands that need a network in float32: they export it, or move through it.
+
+    Their fields are the arguments of `lpips_tf.LPIPS`, in the words of the command line.
+    """
+
+    net: Net = "alex"
+    version: Version = "0.1"
+    baseline: Baseline = False
+    head_weights: HeadWeights = None
+    backbone_weights: BackboneWeights = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `lpips_tf.LPIPS`; refuses a combination as wrong usage."""
+        if self.baseline and self.head_weights is not None:
+            raise typer.BadParameter("Expected no --baseline with it", param_hint="--head-weights")
+        given: dict[str, Any] = {
+            "net": self.net,
+            "version": self.version,
+            "lpips": not self.baseline,
+        }
+        for name in ("head_weights", "backbone_weights"):
+            if (path := getattr(self, name)) is not None:
+                given[name] = str(path)
+        return given
+
+    def load(self, **others: Any) -> LPIPS:
+        """The metric, with `others` as further arguments."""
+        arguments = self.arguments() | others
+        with imports():
+            import lpips_tf
+
+        return lpips_tf.LPIPS(**arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricOptions(FixedMetricOptions):
+    """The options of a command that computes distances."""
+
+    precision: Precision = "float32"
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `lpips_tf.LPIPS`, with a policy for low precision."""
+        policy = {} if self.precision == "float32" else {"dtype": f"mixed_{self.precision}"}
+        return super().arguments() | policy
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions(FixedMetricOptions):
+    """The options of a command that follows the metric's gradient."""
+
+    net: Net = "vgg"

@@ -1,0 +1,228 @@
+"""Compares two videos under a progress bar, for `video`."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import lpips_tf
+from lpips_tf import video
+from lpips_tf._support.floats import short_float
+from lpips_tf._support.resizing import Resizing, Size, shown
+from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.console.text import counted
+from lpips_tf_cli.distances.pairs import floats_of, other_figures
+from lpips_tf_cli.distances.rows import FORMATS
+from lpips_tf_cli.distances.summaries import mean_or_nan
+from lpips_tf_cli.reading.videos import Video
+
+NTSC = 0.002  # by how much 29.97 and 30 frames a second differ, about; within it no one is told
+
+
+class Frame(NamedTuple):
+    """A frame of both videos."""
+
+    number: int
+    distance: float
+    reference: np.ndarray  # (H, W, 3) uint8
+    image: np.ndarray
+
+
+class ComparedVideos:
+    """The figures of two videos' frames.
+
+    Attributes:
+        every: the step between frames.
+        resized: the size that they were resized to; None if they were not.
+        found: the distances.
+        others: figures beside the distance, by name, of each frame.
+        worst: frames with the largest distances, the largest first.
+        errors: why a video ended early.
+    """
+
+    def __init__(self, every: int, resized: Size | None, others: Sequence[str]) -> None:
+        self.every, self.resized = every, resized
+        self.others: dict[str, list[float]] = {name: [] for name in others}
+        self.worst: list[Frame] = []
+        self.errors: list[str] = []
+        self.found = video.VideoComparison(np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+    @property
+    def distances(self) -> list[float]:
+        """The distance of each frame."""
+        return floats_of(self.found.distances)
+
+    def frame_numbers(self) -> range:
+        """The indices of the frames, from 0, in the videos."""
+        return range(0, len(self.found.distances) * self.every, self.every)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Index, distance, temporal difference and other figures of each frame."""
+        temporal = [None, *floats_of(self.found.temporal)]
+        yield from zip(
+            self.frame_numbers(), self.distances, temporal, *self.others.values(), strict=True
+        )
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of what rows have."""
+        return "frame", "distance", "temporal", *self.others
+
+    def as_json(self) -> dict[str, Any]:
+        """All as JSON has it, with None for NaN and infinity."""
+        worst = self.found.worst
+        numbers = {
+            "mean": short_float(self.found.mean),
+            "median": short_float(self.found.median),
+            "tlpips": short_float(self.found.tlpips),
+        }
+        answer: dict[str, Any] = {"frames": len(self.distances)}
+        answer |= {name: _finite(number) for name, number in numbers.items()}
+        answer["worst"] = {
+            "frame": self.frame_numbers()[worst],
+            "distance": _finite(self.distances[worst]),
+        }
+        answer |= {name: _finite(mean_or_nan(values)) for name, values in self.others.items()}
+        if self.every > 1:
+            answer["every"] = self.every
+        if self.resized:
+            answer["resized"] = shown(self.resized)
+        answer["distances"] = list(map(_finite, self.distances))
+        answer["temporal"] = list(map(_finite, floats_of(self.found.temporal)))
+        return answer
+
+    def lines(self) -> Iterator[str]:
+        """The summary, in lines of text."""
+        found = self.found
+        yield f"mean: {found.mean:.5f} ({counted(len(self.distances), 'frame')})"
+        yield f"median: {found.median:.5f}"
+        worst = self.frame_numbers()[found.worst]
+        yield f"worst: {self.distances[found.worst]:.5f} (frame {worst})"
+        if len(self.distances) > 1:
+            yield f"tLPIPS: {found.tlpips:.5f}"
+        for name, values in self.others.items():
+            yield f"mean {FORMATS[name].format(mean_or_nan(values))}"
+        if self.resized:
+            yield f"resized to: {shown(self.resized)}"
+
+
+def compare_videos(
+    metric: lpips_tf.LPIPS,
+    videos: tuple[Video, Video],
+    every: int = 1,
+    shortest: bool = False,
+    resizing: Resizing | None = None,
+    others: Sequence[str] = (),
+    keep: int = 0,
+) -> ComparedVideos:
+    """Compares two videos; one that ends early is compared as far as it goes.
+
+    Args:
+        metric: a metric that gives distances, not maps.
+        videos: the reference, and the video to compare with it.
+        every: compare only each frame whose index this divides.
+        shortest: compare as many frames as the shorter video says it has.
+        resizing: what frames are resized to.
+        others: the figures beside the distance, of those in `psnr_ssim`.
+        keep: how many of the worst frames to keep.
+
+    Raises:
+        ValueError: sizes or numbers of frames differ, without what allows it; or no frame can be
+            read.
+    """
+    size = _common_size(videos, metric.least_side, resizing)
+    count = _common_count(videos, shortest)
+    _warn_of_rates(videos)
+    found = ComparedVideos(every, size if resizing else None, others)
+    distances: list[np.ndarray] = []
+    temporal: list[np.ndarray] = []
+    with progress_bar("comparing", unit="frames") as progress:
+        frames0, frames1 = (_first(v.read_ahead(every, size), -(-count // every)) for v in videos)
+        for batch in video.compared_frames(metric, frames0, frames1, shortest=True):
+            start = sum(map(len, distances)) * every
+            _keep_worst(found, batch, start, keep)
+            for name, values in other_figures(others, batch.frames0, batch.frames1).items():
+                found.others[name] += values
+            distances.append(batch.distances)
+            temporal.append(batch.temporal)
+            progress(sum(map(len, distances)), -(-count // every))
+    found.found = video.VideoComparison(np.concatenate(distances), np.concatenate(temporal)[1:])
+    found.worst.sort(key=lambda frame: (-_rank(frame.distance), frame.number))
+    found.errors = [v.error for v in videos if v.error]
+    return found
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _first(frames: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """The first frames; the last is followed to the end of a video, which may be an error."""
+    for number, frame in enumerate(frames):
+        if number >= count:
+            return
+        yield frame
+
+
+def _keep_worst(found: ComparedVideos, batch: video.Frames, start: int, keep: int) -> None:
+    """Keeps the frames that differ most so far, with copies of their images."""
+    for place, distance in enumerate(floats_of(batch.distances)):
+        images = batch.frames0[place].copy(), batch.frames1[place].copy()
+        found.worst.append(Frame(start + place * found.every, distance, *images))
+        if len(found.worst) > keep:
+            found.worst = heapq.nlargest(keep, found.worst, key=lambda f: _rank(f.distance))
+
+
+def _rank(distance: float) -> float:
+    return math.inf if math.isnan(distance) else distance
+
+
+def _common_size(videos: Sequence[Video], least_side: int, resizing: Resizing | None) -> Size:
+    reference, other = videos
+    if resizing:
+        size = resizing.of_pair(reference.size, other.size, other.path)
+    elif reference.size != other.size:
+        raise ValueError(
+            f"Expected videos of one size. Received: {reference.path} of {shown(reference.size)} "
+            f"pixels and {other.path} of {shown(other.size)}. To resize them, use --resize"
+        )
+    else:
+        size = reference.size
+    if min(size) < least_side:
+        raise ValueError(
+            f"Expected frames of at least {least_side}x{least_side} pixels for this network. "
+            f"Received: {shown(size)}"
+        )
+    return size
+
+
+def _common_count(videos: Sequence[Video], shortest: bool) -> int:
+    counts = [v.frames for v in videos]
+    if counts[0] != counts[1] and not shortest:
+        raise ValueError(
+            f"Expected as many frames of both videos. Received: {videos[0].path} with {counts[0]} "
+            f"and {videos[1].path} with {counts[1]}. To compare those that both have, use "
+            "--shortest"
+        )
+    return min(counts)
+
+
+def _warn_of_rates(videos: Sequence[Video]) -> None:
+    reference, other = videos
+    if reference.rate and other.rate and abs(other.rate / reference.rate - 1) > NTSC:
+        rates = [f"{float(v.rate):g}" for v in videos if v.rate]
+        warnings.warn(
+            f"{reference.path} has {rates[0]} frames a second, and "
+            f"{other.path} {rates[1]}. Frames are compared by their number",
+            stacklevel=3,
+        )
+    if reference.first and other.first and reference.first != other.first:
+        warnings.warn(
+            f"the first frame of {reference.path} is {reference.first}, that of {other.path} "
+            f"{other.first}. Frames are compared in their order",
+            stacklevel=3,
+        )

@@ -1,0 +1,1 @@
+"""Reads what a command is given: image files, folders, masks, videos."""

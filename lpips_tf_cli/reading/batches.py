@@ -1,0 +1,145 @@
+"""Reads image files in batches of one size, decoded in the background."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lpips_tf import images
+from lpips_tf._support.resizing import Resizing, Size, shown
+from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.reading.image_files import ImageFiles
+
+BATCH_PIXELS = 32 * 256 * 256  # the features of VGG16, the largest network, then take about 1 GiB
+
+
+class Chunk(NamedTuple):
+    """Items that are computed at once, as their images have, or are resized to, one size."""
+
+    indices: Sequence[int]
+    size: Size
+
+
+def image_batches(
+    paths: Sequence[Path], least_side: int, files: ImageFiles
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Indices and images (n, H, W, 3) of the readable files, in order."""
+    indices, size = one_size(paths, least_side, files)
+    with progress_bar("comparing") as progress:
+        items = [(path,) for path in paths]
+        for found, batch in decoded(in_chunks(indices, size), items, files):
+            yield found, batch[:, 0]
+            progress(found[-1] + 1, len(paths))
+
+
+def one_size(paths: Sequence[Path], least_side: int, files: ImageFiles) -> tuple[list[int], Size]:
+    """The indices of the images of one size, once resized, and this size.
+
+    It is the size of the first image, or of most images if the others may be skipped.
+
+    Raises:
+        ValueError: no image can be read, or their size is below `least_side`.
+    """
+    sizes = {}
+    for i, path in enumerate(paths):
+        with files.reading(i):
+            size = images.size(path)
+            sizes[i] = files.resizing.of_image(size) if files.resizing else size
+    if not sizes:
+        raise ValueError(f"Expected images that can be read. Received: {len(files.errors)} errors")
+    counts = collections.Counter(sizes.values())
+    size = counts.most_common(1)[0][0] if files.skip_errors else next(iter(sizes.values()))
+    first = next(i for i in sizes if sizes[i] == size)
+    for i in sizes:
+        with files.reading(i):
+            _check_one_size(paths[first], size, paths[i], sizes[i], files.resizing)
+    _check_least_side(paths[first], size, least_side)
+    return [i for i in sizes if sizes[i] == size], size
+
+
+def common_size(paths: Sequence[Path], least_side: int, files: ImageFiles | None = None) -> Size:
+    """The size that all images have, or that `files` resizes a reference and the others to.
+
+    Raises:
+        ValueError: the sizes differ, or are below `least_side`. The message names the files.
+    """
+    reference, *others = map(images.size, paths)
+    size = reference
+    for path, other in zip(paths[1:], others, strict=True):
+        if files is None or files.resizing is None:
+            _check_one_size(paths[0], reference, path, other, advise=files is not None)
+        else:
+            size = files.resizing.of_pair(reference, other, path)
+    _check_least_side(paths[0], size, least_side)
+    return size
+
+
+def _check_one_size(
+    path0: Path,
+    size0: Size,
+    path1: Path,
+    size1: Size,
+    resizing: Resizing | None = None,
+    advise: bool = True,
+) -> None:
+    if size0 != size1:
+        resized = "" if resizing is None else ", once resized"
+        advice = ". To resize them, use --resize" if advise and resizing is None else ""
+        raise ValueError(
+            f"Expected images of one size{resized}. "
+            f"Received: {path0} of {shown(size0)} pixels and {path1} of {shown(size1)}{advice}"
+        )
+
+
+def _check_least_side(path: Path, size: Size, least_side: int) -> None:
+    if min(size) < least_side:
+        raise ValueError(
+            f"Expected images of at least {least_side}x{least_side} pixels for this network. "
+            f"Received: {path} of {shown(size)} pixels"
+        )
+
+
+def in_chunks(indices: Sequence[int], size: Size) -> Iterator[Chunk]:
+    """The items in chunks that hold about `BATCH_PIXELS` pixels of images of one size."""
+    length = max(1, BATCH_PIXELS // (size[0] * size[1]))
+    return (Chunk(indices[i : i + length], size) for i in range(0, len(indices), length))
+
+
+def decoded(
+    chunks: Iterable[Chunk], items: Sequence[Sequence[Path]], files: ImageFiles
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Indices and images (n, k, H, W, 3) of the readable items of each chunk; an item is k files.
+
+    The next chunk is decoded meanwhile.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = (_loading(pool, chunk, items, files) for chunk in chunks)
+        waiting = collections.deque(itertools.islice(futures, 2))
+        try:
+            while waiting:
+                found = {}
+                for i, loading in waiting.popleft():
+                    with files.reading(i):
+                        found[i] = [image.result() for image in loading]
+                waiting.extend(itertools.islice(futures, 1))
+                if found:
+                    yield list(found), np.array(list(found.values()))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _loading(
+    pool: ThreadPoolExecutor, chunk: Chunk, items: Sequence[Sequence[Path]], files: ImageFiles
+) -> list[tuple[int, list[Future[np.ndarray]]]]:
+    """The images of a chunk's items that are being decoded, each file once."""
+    paths = dict.fromkeys(path for i in chunk.indices for path in items[i])
+    size = chunk.size if files.resizing else None
+    loading = {path: pool.submit(files.load, path, size) for path in paths}
+    return [(i, [loading[path] for path in items[i]]) for i in chunk.indices]
