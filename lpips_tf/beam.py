@@ -37,7 +37,7 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
     `error` a sentence.
 
     Counters in the namespace "lpips_tf": pairs, errors, megapixels (of both images), seconds (of
-    computing).
+    computing), distorted (images that `resize` gives other proportions).
 
     Args:
         per_layer: also give `layers`, a list of what each layer adds to the distance.

@@ -14,7 +14,7 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from lpips_tf import images
-from lpips_tf._support.resizing import Resizing, shown
+from lpips_tf._support.resizing import Resizing, is_distorted, shown
 from lpips_tf.metric import NETWORKS
 
 NAMESPACE = "lpips_tf"  # of the counters
@@ -54,6 +54,7 @@ class Read(beam.DoFn):
         self._nothing = {**nothing, "resized": None} if resizing else nothing
         self._resizing = resizing
         self._errors = Metrics.counter(NAMESPACE, "errors")
+        self._distorted = Metrics.counter(NAMESPACE, "distorted")
 
     def process(self, element: Element) -> Iterator[Task | TaggedOutput[str, Element]]:
         """Yields the task of an element, or the element with its error."""
@@ -73,7 +74,9 @@ class Read(beam.DoFn):
     ) -> tuple[Element, list[npt.NDArray[np.uint8]]]:
         """The element with the size that a reference and an image are resized to, and these."""
         reference, image = (loaded[0].shape[:2], loaded[1].shape[:2])
-        size = resizing.of_pair(reference, image, element[self._fields[1]])
+        size = resizing.of_image(reference)
+        if is_distorted(reference, image):
+            self._distorted.inc()
         return {**element, "resized": shown(size)}, [images.resize(one, size) for one in loaded]
 
     def _check_sizes(self, element: Element, loaded: Sequence[npt.NDArray[np.uint8]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -58,25 +57,19 @@ class Resizing:
             )
         return (sides[0], longer) if size[0] <= size[1] else (longer, sides[0])
 
-    def of_pair(self, reference: Size, image: Size, name: object) -> Size:
-        """The size that both images of a pair are resized to.
-
-        It warns of an image, called `name`, that is distorted as its reference is not.
-        """
-        size = self.of_image(reference)
-        # A pixel more or less on a side is rounding, not another shape.
-        if abs(image[0] * reference[1] - image[1] * reference[0]) > max(*image, *reference):
-            warnings.warn(
-                f"{name} of {shown(image)} pixels has other proportions than its reference of "
-                f"{shown(reference)}. Resizing to {shown(size)} distorts it",
-                stacklevel=2,
-            )
-        return size
-
     def _sides(self) -> list[int]:
         """The numbers of the text; none if it has another form."""
         numbers = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", self.text, re.ASCII)
         return [int(number) for number in numbers.groups() if number] if numbers else []
+
+
+def is_distorted(reference: Size, image: Size) -> bool:
+    """Whether an image has other proportions than its reference.
+
+    A pixel more or less on a side is rounding.
+    """
+    difference = abs(image[0] * reference[1] - image[1] * reference[0])
+    return difference > max(*image, *reference)
 
 
 def shown(size: Size) -> str:

@@ -12,7 +12,7 @@ from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.options import Resize, Srgb, checked_resizing
 from lpips_tf_cli.console.outputs import check_no_input, check_output
-from lpips_tf_cli.console.text import counted, printable
+from lpips_tf_cli.console.text import counted, printable, say
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}  # they go to Beam
 
@@ -66,3 +66,9 @@ def score(
     )
     found = f"{counted(counts.pairs, 'distance')}, {counted(counts.errors, 'error')}"
     print(f"{printable(output)}: {found}")
+    if counts.distorted:
+        images = counted(counts.distorted, "image")
+        say(
+            "lpips-tf",
+            f"warning: resizing distorts {images} with other proportions than the reference",
+        )

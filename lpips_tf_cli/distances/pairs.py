@@ -61,6 +61,7 @@ def compare(
         with files.reading(i):
             sizes[i] = common_size(item, metric.least_side, files)
             _check_mask(mask, sizes[i])
+    files.warn_of_distorted()
     groups = collections.defaultdict(list)
     for i, size in sizes.items():
         groups[size].append(i)

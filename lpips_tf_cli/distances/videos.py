@@ -12,8 +12,7 @@ import numpy as np
 
 import lpips_tf
 from lpips_tf import video
-from lpips_tf._support.floats import short_float
-from lpips_tf._support.resizing import Resizing, Size, shown
+from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.distances.pairs import floats_of, other_figures
@@ -76,9 +75,9 @@ class ComparedVideos:
         """All as JSON has it, with None for NaN and infinity."""
         worst = self.found.worst
         numbers = {
-            "mean": short_float(self.found.mean),
-            "median": short_float(self.found.median),
-            "tlpips": short_float(self.found.tlpips),
+            "mean": self.found.mean,
+            "median": self.found.median,
+            "tlpips": self.found.tlpips,
         }
         answer: dict[str, Any] = {"frames": len(self.distances)}
         answer |= {name: _finite(number) for name, number in numbers.items()}
@@ -157,7 +156,8 @@ def compare_videos(
 
 
 def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
+    """The number with the digits that float32 has, or None for NaN and infinity."""
+    return float(f"{number:.8g}") if math.isfinite(number) else None
 
 
 def _first(frames: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
@@ -184,7 +184,13 @@ def _rank(distance: float) -> float:
 def _common_size(videos: Sequence[Video], least_side: int, resizing: Resizing | None) -> Size:
     reference, other = videos
     if resizing:
-        size = resizing.of_pair(reference.size, other.size, other.path)
+        size = resizing.of_image(reference.size)
+        if is_distorted(reference.size, other.size):
+            warnings.warn(
+                f"resizing distorts {other.path} of {shown(other.size)} pixels, as its reference "
+                f"has {shown(reference.size)}",
+                stacklevel=3,
+            )
     elif reference.size != other.size:
         raise ValueError(
             f"Expected videos of one size. Received: {reference.path} of {shown(reference.size)} "

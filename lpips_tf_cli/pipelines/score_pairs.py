@@ -31,10 +31,11 @@ ENDED = ("Channel closed prematurely", "Worker subprocess exited")
 
 
 class Counts(NamedTuple):
-    """The numbers of distances and of errors."""
+    """The numbers of distances, of errors, and of images that resizing distorts."""
 
     pairs: int
     errors: int
+    distorted: int
 
 
 def score_manifest(
@@ -155,4 +156,4 @@ def _counts(result: Any) -> Counts:
     for counter in result.metrics().query()["counters"]:  # of each step
         if counter.key.metric.namespace == NAMESPACE:
             found[counter.key.metric.name] += counter.result
-    return Counts(found["pairs"], found["errors"])
+    return Counts(found["pairs"], found["errors"], found["distorted"])

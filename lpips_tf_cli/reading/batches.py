@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_tf import images
-from lpips_tf._support.resizing import Resizing, Size, shown
+from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reading.image_files import ImageFiles
 
@@ -76,7 +76,9 @@ def common_size(paths: Sequence[Path], least_side: int, files: ImageFiles | None
         if files is None or files.resizing is None:
             _check_one_size(paths[0], reference, path, other, advise=files is not None)
         else:
-            size = files.resizing.of_pair(reference, other, path)
+            size = files.resizing.of_image(reference)
+            if is_distorted(reference, other):
+                files.distorted.append(f"{path} of {shown(other)} pixels, of {shown(reference)}")
     _check_least_side(paths[0], size, least_side)
     return size
 

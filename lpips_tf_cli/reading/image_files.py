@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from lpips_tf import images
 from lpips_tf._support.resizing import Resizing, Size
-from lpips_tf_cli.console.text import say
+from lpips_tf_cli.console.text import counted, say
 
 
 class ImageFiles:
@@ -23,6 +24,7 @@ class ImageFiles:
 
     Attributes:
         errors: the messages, by the index of the image or pair.
+        distorted: what resizing gives other proportions, with its size and that of its reference.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class ImageFiles:
         self.skip_errors = skip_errors
         self.resizing = resizing
         self.errors: dict[int, str] = {}
+        self.distorted: list[str] = []
 
     def load(self, path: Path, size: Size | None = None) -> np.ndarray:
         """The image in a file, (H, W, 3) uint8, resized to a size that is not its own."""
@@ -56,6 +59,17 @@ class ImageFiles:
                 kind = OSError if isinstance(error, OSError) else ValueError
                 advice = "To go on without it, use --skip-errors"
                 raise kind(f"{str(error).rstrip('.')}. {advice}") from error
+
+    def warn_of_distorted(self) -> None:
+        """Warns where resizing gives images other proportions, which changes their distance."""
+        if self.distorted:
+            count = len(self.distorted)
+            more = f" (and {counted(count - 1, 'other')})" if count > 1 else ""
+            warnings.warn(
+                "resizing distorts images with other proportions than their reference: "
+                f"{self.distorted[0]}{more}",
+                stacklevel=2,
+            )
 
     def readable(self, count: int) -> list[int]:
         """The indices of the images or pairs without an error, of `count` in all."""

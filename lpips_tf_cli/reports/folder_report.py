@@ -35,14 +35,10 @@ def metric_figures(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
     return [("model", model), ("net", metric.net), ("version", metric.version), *others]
 
 
-def distance_figures(
-    distances: Sequence[float], counted_as: str = "pairs"
-) -> list[tuple[str, str]]:
-    """Count, mean, median, 95th percentile and maximum of distances."""
+def spread_figures(distances: Sequence[float]) -> list[tuple[str, str]]:
+    """Median, 95th percentile and maximum of distances."""
     middle, high = np.percentile(distances, (50, 95))
     return [
-        (counted_as, f"{len(distances):,}"),
-        mean_figure(distances),
         ("median", f"{middle:.5f}"),
         ("95th percentile", f"{high:.5f}"),
         ("largest", f"{max(distances):.5f}"),
@@ -125,6 +121,7 @@ def _page(
 ) -> pages.Page:
     """The page of `dirs`, whose rows are the common names without errors."""
     names, files = found.names, found.files
+    folders = [str(folder) for folder, _ in names.alone]
     notes = [
         f"Only in {folder}, and left out: {len(left):,}, such as {left[0]}."
         if len(names.alone) == 2
@@ -142,12 +139,15 @@ def _page(
     compared = files.readable(len(names.common))
     rows = zip(*(values for _, values in columns), strict=True)
     values = {
-        i: [Value(number, f"{number:.5f}") for number in row]
+        i: [
+            Value(number, f"{number:.2f}" if name.endswith("psnr") else f"{number:.5f}")
+            for (name, _), number in zip(columns, row, strict=True)
+        ]
         for i, row in zip(compared, rows, strict=True)
     }
     largest = {i: max(row) for i, row in zip(compared, zip(*distances, strict=True), strict=True)}
     return pages.Page(
-        title=f"LPIPS of {' and '.join(str(folder) for folder, _ in names.alone)}",
+        title=f"LPIPS of {', '.join(folders[:-1])} and {folders[-1]}",
         notes=notes,
         figures=_figures(found) + metric_figures(metric),
         distances=[distance for of_folder in distances for distance in of_folder],
@@ -165,7 +165,9 @@ def _figures(found: ComparedFolders) -> list[tuple[str, str]]:
     resized = [("resized to", resizing.text)] if resizing else []
     others = [mean_figure(numbers, f"{name}: ") for name, numbers in found.other_columns()]
     if len(found.folders) == 1:
-        return distance_figures(distances[0]) + others + resized
+        pairs = ("pairs", f"{len(distances[0]):,}")
+        spread = spread_figures(distances[0])
+        return [pairs, mean_figure(distances[0]), *spread, *others, *resized]
     means = [
         mean_figure(numbers, f"{folder}: ")
         for folder, numbers in zip(found.folders, distances, strict=True)

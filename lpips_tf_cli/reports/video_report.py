@@ -9,11 +9,12 @@ from pathlib import Path
 import lpips_tf
 from lpips_tf import plots
 from lpips_tf._support.resizing import shown
+from lpips_tf_cli.distances.summaries import mean_or_nan
 from lpips_tf_cli.distances.videos import ComparedVideos
 from lpips_tf_cli.reading.videos import Video
 from lpips_tf_cli.reports import pages
 from lpips_tf_cli.reports.drawing import Drawing, Drawn
-from lpips_tf_cli.reports.folder_report import distance_figures, mean_figure, metric_figures
+from lpips_tf_cli.reports.folder_report import metric_figures, spread_figures
 from lpips_tf_cli.reports.pages import Value
 
 
@@ -52,7 +53,7 @@ def _drawn(
         temporal = temporals[frame.number // found.every]
         values = [
             Value(frame.distance, f"{frame.distance:.5f}"),
-            Value(temporal, f"{temporal:.5f}"),
+            Value(temporal, "–" if math.isnan(temporal) else f"{temporal:.5f}"),
         ]
         name = f"frame {frame.number}"
         rows.append(drawing.draw_row(name, values, images, [(captions[1], compared.map)]))
@@ -60,8 +61,10 @@ def _drawn(
 
 
 def _figures(found: ComparedVideos) -> list[tuple[str, str]]:
-    others = [mean_figure(values, f"{name}: ") for name, values in found.others.items()]
+    """The summary. Frames are no independent draws, so there is no standard error."""
+    frames = [("frames", f"{len(found.distances):,}"), ("mean", f"{found.found.mean:.5f}")]
+    temporal = [("tLPIPS", f"{found.found.tlpips:.5f}")]
+    others = [(f"mean {name}", f"{mean_or_nan(v):.5f}") for name, v in found.others.items()]
     step = [("every", str(found.every))] if found.every > 1 else []
     resized = [("resized to", shown(found.resized))] if found.resized else []
-    temporal = [("tLPIPS", f"{found.found.tlpips:.5f}")]
-    return [*distance_figures(found.distances, "frames"), *temporal, *others, *step, *resized]
+    return [*frames, *spread_figures(found.distances), *temporal, *others, *step, *resized]

@@ -18,6 +18,7 @@ import torch_files
 from benchmarks.synthetic_bapps import write_photographs
 from checking import ROOT
 from PIL import Image
+from video_files import moving, write_video
 
 import lpips_tf.export
 from lpips_tf.weights.torch_checkpoints import HEAD_CHANNELS
@@ -54,7 +55,16 @@ def workplace(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         shutil.copy(ROOT / f"examples/images/{name}.png", tmp_path / folder / "cat.png")
     for folder, name in (("results", "image"), ("originals", "reference")):
-        Image.open(tmp_path / folder / "cat.png").convert("RGB").save(tmp_path / f"{name}.tif")
+        image = Image.open(tmp_path / folder / "cat.png").convert("RGB")
+        image.save(tmp_path / f"{name}.tif")
+        video = "result" if name == "image" else name
+        write_video(tmp_path / f"{video}.mkv", moving(np.asarray(image), 12, 128), crf=None)
+    (tmp_path / "compressed").mkdir()
+    shutil.copy(ROOT / "examples/images/compressed.png", tmp_path / "compressed/cat.png")
+    for folder, name in (("one", "compressed"), ("two", "blurred")):
+        (tmp_path / "samples" / folder).mkdir(parents=True)
+        for image in ("reference", name):
+            shutil.copy(ROOT / f"examples/images/{image}.png", tmp_path / "samples" / folder)
     (tmp_path / "manifest.csv").write_text(
         "reference,image\noriginals/cat.png,results/cat.png\noriginals/cat.png,none.png\n"
     )
@@ -146,6 +156,7 @@ def test_examples_in_docstrings_run():
 
 def printed_by(command, run_program):
     """What a command line prints. Ours run in this process, which has loaded TensorFlow."""
+    command, asked = command.removesuffix("; echo $?"), command.endswith("; echo $?")
     program, *arguments = shlex.split(command)
     if program != "lpips-tf":
         assert program == "python"
@@ -156,7 +167,10 @@ def printed_by(command, run_program):
     if output:
         assert arguments.pop() == ">"
     code, printed, err = run_program(main.main, *arguments)
-    assert code == 0, err
+    if asked:
+        printed += f"{code}\n"
+    else:
+        assert code == 0, err
     if output:
         Path(output).write_text(printed)
     return "" if output else printed
