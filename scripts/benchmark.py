@@ -1,6 +1,6 @@
 """Times this project and the official PyTorch LPIPS, in turn in one process.
 
-    python scripts/benchmark.py [--heads] [--update BENCHMARKS.md]
+    python scripts/benchmark.py [--heads | --files] [--update BENCHMARKS.md]
 
 Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
 or JAX with KERAS_BACKEND=jax. lpips_tf need not be installed. If PyTorch finds a GPU, both
@@ -59,6 +59,7 @@ TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
 TRIPLETS, EVALUATION_ROUNDS = 2000, 5
 HEADS_TRIPLETS, HEADS_EPOCHS = 4000, 10
+FRAMES, FILES, FILE_ROUNDS = 1000, 300, 3
 ALL_PAIRS = 60  # images of 64x64
 PRECISIONS = ["float32", "tf32", "bfloat16"] if ON_GPU else ["float32"]
 HEADER = ["", "official, NCHW (ms)", "official, channels-last (ms)", "lpips_tf (ms)",
@@ -201,6 +202,41 @@ def heads_table() -> str:
     return f"{title}\n\n" + table(header, rows)
 
 
+def files_tables() -> str:
+    from benchmarks import files  # needs PyAV
+
+    with tempfile.TemporaryDirectory() as folder:
+        rates = files.video_rates(Path(folder), FRAMES, FILE_ROUNDS)
+        first, second = files.video_memory(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = files.folder_seconds(Path(folder), FILES, FILE_ROUNDS)
+    rows = [
+        [
+            name,
+            f"{rates[theirs]:.0f}",
+            f"{rates[ours]:.0f}",
+            f"**{rates[ours] / rates[theirs]:.1f}**",
+        ]
+        for name, theirs, ours in (
+            ("LPIPS and tLPIPS", "official, tLPIPS", "ours"),
+            ("LPIPS alone in the official loop", "official", "ours"),
+            ("LPIPS and tLPIPS, `lpips-tf video` with its start", "official, tLPIPS", "command"),
+        )
+    ]
+    header = ["alex", "official, in a loop (frames/s)", "lpips_tf (frames/s)", "ratio"]
+    title = f"A video of {FRAMES:,} frames of 256² against itself re-encoded, decoding included"
+    video = f"{title}\n\n" + table(header, rows)
+    memory = (
+        "The largest resident memory was "
+        f"{first:,.0f} MiB in the first half of the video and {second:,.0f} MiB in the second."
+    )
+    ratio = seconds["official"] / seconds["ours"]
+    figures = [f"{seconds['official']:.1f}", f"{seconds['ours']:.1f}", f"**{ratio:.1f}**"]
+    title = f"Two folders of {FILES} PNG files of 256², from the start of the program to its end"
+    header = ["", "official (s)", "`lpips-tf dirs` (s)", "ratio"]
+    return f"{video}\n\n{memory}\n\n{title}\n\n" + table(header, [["alex", *figures]])
+
+
 def memory_table(gradient: bool) -> str:
     rows = []
     for case in MEMORY:
@@ -223,10 +259,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
     parser.add_argument("--heads", action="store_true", help="only the training of heads")
+    parser.add_argument("--files", action="store_true", help="only videos and folders")
     arguments = parser.parse_args()
     keras.config.disable_traceback_filtering()
-    if not arguments.heads:
+    if not arguments.heads and not arguments.files:
         measure_all(arguments.update)
+    if BACKEND == "tensorflow" and not arguments.heads:
+        report = f"{machine()}\n\n{files_tables()}"
+        print(report)
+        if arguments.update:
+            update(arguments.update, "files", report)
+    if arguments.files:
+        return
     if BACKEND == "tensorflow":
         report = f"{machine()}\n\n{heads_table()}"
         print(report)
