@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -18,6 +18,8 @@ MOST_NAMED = 100
 @dataclasses.dataclass(frozen=True)
 class GateOptions:
     """Limits of distances, past which a command's exit code is 3."""
+
+    panel: ClassVar[str] = "Limits"
 
     fail_above: Annotated[
         float | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -17,6 +17,8 @@ Recursive = Annotated[
 @dataclasses.dataclass(frozen=True)
 class ListOptions:
     """Which images of a folder a command takes."""
+
+    panel: ClassVar[str] = "Choice of images"
 
     recursive: Recursive = False
     list_file: Annotated[

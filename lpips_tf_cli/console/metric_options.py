@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -41,6 +41,8 @@ class FixedMetricOptions:
 
     Their fields are the arguments of `lpips_tf.LPIPS`, in the words of the command line.
     """
+
+    panel: ClassVar[str] = "Metric"
 
     net: Net = "alex"
     version: Version = "0.1"

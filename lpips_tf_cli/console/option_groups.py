@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar, get_args
 
 Result = TypeVar("Result")
 
@@ -14,9 +15,9 @@ Result = TypeVar("Result")
 def with_option_groups(command: Callable[..., Result]) -> Callable[..., Result]:
     """Gives a command the fields of its groups as options.
 
-    A group is a dataclass whose fields are annotated as Typer expects. For Typer, a parameter of
-    this type is replaced by a parameter for each field; the command itself is called with the
-    instance.
+    A group is a dataclass whose fields are annotated as Typer expects, with the title of its panel
+    in `--help` as the attribute `panel`. For Typer, a parameter of this type is replaced by a
+    parameter for each field; the command itself is called with the instance.
     """
     signature = inspect.signature(command, eval_str=True)
     groups: dict[str, Any] = {
@@ -42,6 +43,10 @@ def with_option_groups(command: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-def _options(group: Any) -> Any:
+def _options(group: Any) -> Iterator[inspect.Parameter]:
     for parameter in inspect.signature(group, eval_str=True).parameters.values():
-        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        kind, option = get_args(parameter.annotation)
+        shown = copy.copy(option)
+        shown.rich_help_panel = group.panel
+        annotation = Annotated[kind, shown]  # type: ignore[valid-type]
+        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)

@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection
 
 NEEDED = ("reference", "image")
-ADDED = ("distance", "error", "layers")
+ADDED = ("distance", "error", "layers", "resized")
 
 
 def schema(path: str) -> pyarrow.Schema:
