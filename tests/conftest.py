@@ -14,6 +14,7 @@ from checking import ROOT, SQUEEZENET
 from programs import exit_code
 
 import lpips_tf
+from lpips_tf_cli.console import metric_options
 
 try:
     import browser
@@ -117,10 +118,27 @@ def open_page(chromium):
     assert complaints == []
 
 
+@functools.cache
+def _loaded(load, options):
+    return load(options)
+
+
 @pytest.fixture
-def run_program(capsys):
+def run_program(capsys, monkeypatch):
     """`run_program(main, *arguments)`: exit code, standard output and standard error of a program
     that runs in this process.
-    """
 
+    Commands with the same options share a metric, and the graphs that TensorFlow has traced of it.
+    """
+    load = metric_options.FixedMetricOptions.load
+
+    @functools.wraps(load)
+    def load_or_share(options, **others):
+        own = others or options.net == "squeeze" or options.head_weights or options.backbone_weights
+        if own or tf.distribute.has_strategy():
+            return load(options, **others)
+        return _loaded(load, options)
+
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr(metric_options.FixedMetricOptions, "load", load_or_share)
     return lambda main, *arguments: (exit_code(main, *arguments), *capsys.readouterr())

@@ -25,7 +25,18 @@ COMMANDS = {
     "all-pairs": ["all-pairs", "wide"],
     "duplicates": ["duplicates", "wide"],
     "index": ["index", "wide", "-o", "wide.h5"],
-    "optimize": ["optimize", "wide/0.png", "--init", "wide/1.png", "-o", "out.png", "--steps", "1"],
+    "optimize": [
+        "optimize",
+        "wide/0.png",
+        "--init",
+        "wide/1.png",
+        "-o",
+        "out.png",
+        "--steps",
+        "1",
+        "--net",
+        "alex",
+    ],
 }
 
 

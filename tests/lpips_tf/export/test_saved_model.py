@@ -16,12 +16,7 @@ from lpips_tf import export
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        pytest.param({"net": "vgg"}, marks=pytest.mark.slow),
-        pytest.param({"lpips": False}, marks=pytest.mark.slow),
-    ],
+    "options", [{}, pytest.param({"net": "vgg", "lpips": False}, marks=pytest.mark.slow)]
 )
 def test_saved_model_equals_the_metric(saved, photos, options):
     metric, folder = saved(**options)

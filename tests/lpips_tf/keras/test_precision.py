@@ -36,14 +36,14 @@ def test_a_metric_takes_the_global_policy_unless_given_one(build, photos):
     np.testing.assert_allclose(metric(*photos), exact(*photos), rtol=0.01)
 
 
-@pytest.mark.parametrize(("net", "loss_scale"), [("alex", 1), ("alex", 2**15), ("vgg", 1)])
+@pytest.mark.parametrize("loss_scale", [1, 2**15])
 @pytest.mark.slow
-def test_float16_gradients_do_not_underflow(golden, build, net, loss_scale):
+def test_float16_gradients_do_not_underflow(golden, build, loss_scale):
     """With Keras' loss scale and without one; a mean over images of 256x256."""
     x, y = (tf.constant(golden[key].astype("float32") / 127.5 - 1) for key in ("large0", "large1"))
-    low = lpips_tf.LPIPS(net, dtype="mixed_float16")
+    low = lpips_tf.LPIPS(dtype="mixed_float16")
     received = with_gradient(lambda a, b: low(a, b) * loss_scale, x, y)[1] / loss_scale
-    expected = with_gradient(build(net), x, y)[1]
+    expected = with_gradient(build(), x, y)[1]
     error = np.linalg.norm(received - expected) / np.linalg.norm(expected)
     assert error < 0.06
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 import lpips_tf
 from lpips_tf import images
 from lpips_tf.weights import loading
+from lpips_tf_cli.console.metric_options import FixedMetricOptions
 from lpips_tf_cli.reports import drawing, judgement_report, pages
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;.png"
@@ -274,8 +275,10 @@ def test_a_report_of_equal_folders_has_zeros(run, folders, tmp_path):
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def counted(run, monkeypatch):
     """How many backbones are loaded, image files decoded, and pairs compared."""
+    alone = FixedMetricOptions.load.__wrapped__  # that of `run` shares metrics between tests
+    monkeypatch.setattr(FixedMetricOptions, "load", alone)
     counts = collections.Counter()
 
     def count(owner, name, size):

@@ -118,7 +118,8 @@ def test_tensorflow_gives_no_advice_on_tracing():
 @pytest.mark.slow
 def test_a_network_that_is_trained_is_left_and_evaluated(train, run, tmp_path, root):
     output = tmp_path / "run"
-    code, out, err = train(output, "--mode", "scratch", "--datasets", "train/cnn")
+    options = ("--datasets", "train/cnn", "--epochs", 2, "--decay-epochs", 0)
+    code, out, err = train(output, "--mode", "scratch", *options)
     assert (code, out.count("\n")) == (0, 2), err
     records = history(output)
     assert records[-1]["loss"] < records[0]["loss"]
