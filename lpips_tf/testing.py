@@ -95,7 +95,7 @@ def as_array(name: str, image: Any) -> npt.NDArray[Any]:
         return images.decode(bytes(image), name)
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
-    if getattr(image, "ndim", None) != 3:
+    if getattr(image, "ndim", None) != 3 or image.shape[-1] not in (1, 3):
         raise ValueError(
             f"Expected {name} as an image: an array (H, W, 3), a path, bytes or a Pillow image. "
             f"Received: {shown(image)}"

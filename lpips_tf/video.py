@@ -172,14 +172,14 @@ def _pairs(
             return
         frames = [keras.ops.convert_to_numpy(frame) for frame in pair]
         for i, frame in enumerate(frames):
-            shape, dtypes[i] = shape or tuple(frame.shape), dtypes[i] or frame.dtype
-            if frame.ndim != 3 or frame.shape != shape or frame.dtype != dtypes[i]:
-                expected = (
-                    f"of shape {shape} and {dtypes[i]}, as those before" if number else "(H, W, 3)"
-                )
+            received = f"Received: frames{i}[{number}] of shape {frame.shape} and {frame.dtype}"
+            if frame.ndim != 3 or frame.shape[-1] not in (1, 3):
+                raise ValueError(f"Expected frames (H, W, 3). {received}")
+            shape, dtypes[i] = shape or frame.shape, dtypes[i] or frame.dtype
+            if frame.shape != shape or frame.dtype != dtypes[i]:
                 raise ValueError(
-                    f"Expected frames {expected}. Received: frames{i}[{number}] of shape "
-                    f"{tuple(frame.shape)} and {frame.dtype}"
+                    f"Expected all frames of shape {shape}, and those of a video of one dtype, "
+                    f"here {dtypes[i]}. {received}"
                 )
         yield frames[0], frames[1]
 

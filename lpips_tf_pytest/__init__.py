@@ -6,7 +6,8 @@ TensorFlow only when a test needs it.
 
 from __future__ import annotations
 
-import re
+import hashlib
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lpips_tf import LPIPS
 
 FOLDER = "lpips_references"  # beside the test's file
+LONGEST = 150  # letters of a name
+STORED = pytest.StashKey[set[Path]]()  # the images that this session has stored
 
 
 class LPIPSReference(Protocol):
@@ -62,8 +65,8 @@ def lpips_reference(request: pytest.FixtureRequest, tmp_path: Path) -> LPIPSRefe
     """
     used: set[str] = set()
     folder = request.path.parent / FOLDER
-    default = re.sub(r"[^\w.-]+", "_", f"{request.path.stem}-{request.node.name}")
-    store: bool = request.config.getoption("--lpips-update")
+    default = _file_name(f"{request.path.stem}-{request.node.nodeid.partition('::')[2]}")
+    stored = request.config.stash.setdefault(STORED, set())
 
     def check(
         actual: Any, name: str | None = None, at_most: float = 0.05, metric: LPIPS | None = None
@@ -78,8 +81,9 @@ def lpips_reference(request: pytest.FixtureRequest, tmp_path: Path) -> LPIPSRefe
             pytest.fail(f"Expected each name once in a test. Received: {name!r} again")
         used.add(name)
         path = folder / f"{name}.png"
-        if store:
-            _guarded(lambda: _store(actual, path, metric))
+        if request.config.getoption("--lpips-update") and path not in stored:
+            _guarded(lambda: _store(actual, path, at_most, metric))
+            stored.add(path)
         elif not path.exists():
             pytest.fail(
                 f"Expected a stored image. There is none at {path}. "
@@ -102,14 +106,28 @@ def _guarded(action: Callable[[], object]) -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-def _store(actual: Any, path: Path, metric: LPIPS | None) -> None:
+def _file_name(name: str) -> str:
+    """The name of a test as that of a file; those of different tests differ."""
+    quoted = urllib.parse.quote(name.replace("::", "-"), safe=" []()=,+@")
+    if len(quoted) <= LONGEST:
+        return quoted
+    return f"{quoted[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _store(actual: Any, path: Path, at_most: float, metric: LPIPS | None) -> None:
+    """Stores an image, which must look like itself: what can never pass is not stored."""
     from PIL import Image
 
     from lpips_tf import plots, testing
     from lpips_tf._support.whole_files import written_whole
 
     metric = testing.default_metric() if metric is None else metric
-    image = plots.as_uint8(testing.as_array("actual", actual), metric.value_range)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    array = testing.as_array("actual", actual)
+    drawn = plots.as_uint8(array, metric.value_range)
+    testing.assert_similar(array, drawn, at_most, metric)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OSError(f"Expected a folder. Received a file: {path.parent}") from error
     with written_whole(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+        Image.fromarray(drawn).save(temporary, format="PNG")

@@ -14,7 +14,7 @@ from lpips_tf_cli.console import outputs
 from lpips_tf_cli.console.list_options import ListOptions
 from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.option_groups import with_option_groups
-from lpips_tf_cli.console.options import Output, Resize, SkipErrors, Srgb, checked_resizing
+from lpips_tf_cli.console.options import Output, ResizeAll, SkipErrors, Srgb, checked_resizing
 from lpips_tf_cli.distances import summaries
 from lpips_tf_cli.distances.rows import print_rows, rows_of, write_rows
 
@@ -46,7 +46,7 @@ def all_pairs(
             "their mean.",
         ),
     ] = False,
-    resize: Resize = None,
+    resize: ResizeAll = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:

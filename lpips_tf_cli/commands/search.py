@@ -13,7 +13,7 @@ from lpips_tf_cli.console.imports import extra
 from lpips_tf_cli.console.list_options import ListOptions, Recursive
 from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.option_groups import with_option_groups
-from lpips_tf_cli.console.options import Output, Resize, SkipErrors, Srgb, checked_resizing
+from lpips_tf_cli.console.options import Output, ResizeAll, SkipErrors, Srgb, checked_resizing
 from lpips_tf_cli.console.text import counted, printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def index(
     options: MetricOptions,
     recursive: Recursive = False,
     size: Size = None,
-    resize: Resize = None,
+    resize: ResizeAll = None,
     factory: Factory = "Flat",
     dimensions: Dimensions = 1024,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
@@ -122,7 +122,7 @@ def duplicates(
         ),
     ] = None,
     size: Size = None,
-    resize: Resize = None,
+    resize: ResizeAll = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:

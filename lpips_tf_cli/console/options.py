@@ -47,6 +47,15 @@ Resize = Annotated[
         show_default=False,
     ),
 ]
+ResizeAll = Annotated[
+    str | None,
+    typer.Option(
+        "--resize",
+        metavar="SIZE",
+        help="Resize images first: WIDTHxHEIGHT, or the shorter side.",
+        show_default=False,
+    ),
+]
 With = Annotated[
     str | None,
     typer.Option(

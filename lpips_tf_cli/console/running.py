@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import collections
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -14,6 +16,7 @@ import typer
 
 from lpips_tf_cli.console.text import say
 
+MOST_WARNINGS = 20  # that differ in names of files only
 EXPECTED = {  # keys are Pydantic's names of errors
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -37,11 +40,18 @@ def run(app: typer.Typer, name: str) -> None:
     if sys.stdout is None:
         sys.stdout = _Closed()
     warned: set[str] = set()
+    alike: collections.Counter[str] = collections.Counter()
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        if str(message) not in warned:  # files may be read twice
-            warned.add(str(message))
+        if str(message) in warned:  # files may be read twice
+            return
+        warned.add(str(message))
+        kind = re.sub(r"\S*[./\d]\S*", "", str(message))  # without the names of files
+        alike[kind] += 1
+        if alike[kind] <= MOST_WARNINGS:
             say(name, f"warning: {message}")
+        elif alike[kind] == MOST_WARNINGS + 1:
+            say(name, "warning: and more like this, which are not shown")
 
     warnings.showwarning = show_warning
     try:

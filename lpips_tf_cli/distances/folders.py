@@ -95,17 +95,22 @@ class ComparedFolders:
 
     def summary(self) -> Iterator[str]:
         """Lines with the mean of each folder, and the mean difference of each two."""
-        resized = f", resized to {self.files.resizing.text}" if self.files.resizing else ""
+        resized = f", resized to {self.resized_text()}" if self.files.resizing else ""
         for name, numbers in self._columns(["distance"]):
             of = f" of {printable(name)}" if len(self.folders) > 1 else ""
             mean, error = summaries.mean_or_nan(numbers), summaries.standard_error(numbers)
             errors = len(self.files.errors)
             yield summaries.summary_line(mean, error, len(numbers), errors, of) + resized
         for name, numbers in self.other_columns():
-            mean, error = summaries.mean_or_nan(numbers), summaries.standard_error(numbers)
-            yield f"mean of {printable(name)}: {summaries.mean_and_error(mean, error)}"
+            yield summaries.figure_line(printable(name), numbers)
         for names, mean, interval in self.differences():
             yield f"mean of {printable(names)}: {mean:.5f}{interval_text(interval)}"
+
+    def resized_text(self) -> str:
+        """The size that images were resized to or, where there are several, the option."""
+        sizes = {found.size for found in self._compared.values()}
+        text = self.files.resizing.text if self.files.resizing else ""
+        return shown(sizes.pop()) if len(sizes) == 1 else text
 
     def differences(self) -> Iterator[tuple[str, float, tuple[float, float]]]:
         """The names of each two folders, the mean difference of their distances, its interval."""

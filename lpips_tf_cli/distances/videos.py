@@ -16,7 +16,6 @@ from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.distances.pairs import floats_of, other_figures
-from lpips_tf_cli.distances.rows import FORMATS
 from lpips_tf_cli.distances.summaries import mean_or_nan
 from lpips_tf_cli.reading.videos import Video
 
@@ -63,13 +62,15 @@ class ComparedVideos:
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Index, distance, temporal difference and other figures of each frame."""
         temporal = [None, *floats_of(self.found.temporal)]
-        yield from zip(
-            self.frame_numbers(), self.distances, temporal, *self.others.values(), strict=True
-        )
+        count = len(self.distances)
+        size = [[shown(self.resized)] * count] if self.resized else []
+        columns = self.distances, temporal, *self.others.values(), *size
+        yield from zip(self.frame_numbers(), *columns, strict=True)
 
     def columns(self) -> tuple[str, ...]:
         """The names of what rows have."""
-        return "frame", "distance", "temporal", *self.others
+        resized = ["resized"] if self.resized else []
+        return "frame", "distance", "temporal", *self.others, *resized
 
     def as_json(self) -> dict[str, Any]:
         """All as JSON has it, with None for NaN and infinity."""
@@ -104,7 +105,10 @@ class ComparedVideos:
         if len(self.distances) > 1:
             yield f"tLPIPS: {found.tlpips:.5f}"
         for name, values in self.others.items():
-            yield f"mean {FORMATS[name].format(mean_or_nan(values))}"
+            equal = sum(value == math.inf for value in values)
+            yield f"mean of {name}: {mean_or_nan(values):.5f}" + (
+                f" ({counted(equal, 'equal frame')})" if equal else ""
+            )
         if self.resized:
             yield f"resized to: {shown(self.resized)}"
 
@@ -209,9 +213,10 @@ def _common_size(videos: Sequence[Video], least_side: int, resizing: Resizing | 
 def _common_count(videos: Sequence[Video], shortest: bool) -> int:
     counts = [v.frames for v in videos]
     if counts[0] != counts[1] and not shortest:
+        cut = "".join(f". {v.path} is cut off: {v.cut}" for v in videos if v.cut)
         raise ValueError(
             f"Expected as many frames of both videos. Received: {videos[0].path} with {counts[0]} "
-            f"and {videos[1].path} with {counts[1]}. To compare those that both have, use "
+            f"and {videos[1].path} with {counts[1]}{cut}. To compare those that both have, use "
             "--shortest"
         )
     return min(counts)
@@ -219,16 +224,25 @@ def _common_count(videos: Sequence[Video], shortest: bool) -> int:
 
 def _warn_of_rates(videos: Sequence[Video]) -> None:
     reference, other = videos
-    if reference.rate and other.rate and abs(other.rate / reference.rate - 1) > NTSC:
-        rates = [f"{float(v.rate):g}" for v in videos if v.rate]
+    if reference.rate and other.rate:
+        frame = 1 / min(v.frames for v in videos)  # the last may count or not
+        if abs(float(other.rate / reference.rate) - 1) > NTSC + 1.5 * frame:
+            rates = [f"{float(v.rate):.4g}" for v in videos if v.rate]
+            warnings.warn(
+                f"{reference.path} has {rates[0]} frames a second, and {other.path} {rates[1]}. "
+                "Frames are compared by their number",
+                stacklevel=3,
+            )
+    if reference.step != other.step or abs(reference.start - other.start) > (
+        0 if reference.first and other.first else 1  # files have no numbers
+    ):
         warnings.warn(
-            f"{reference.path} has {rates[0]} frames a second, and "
-            f"{other.path} {rates[1]}. Frames are compared by their number",
+            f"{_numbering(reference)}, and {_numbering(other)}. Frames are compared in their order",
             stacklevel=3,
         )
-    if reference.first and other.first and reference.first != other.first:
-        warnings.warn(
-            f"the first frame of {reference.path} is {reference.first}, that of {other.path} "
-            f"{other.first}. Frames are compared in their order",
-            stacklevel=3,
-        )
+
+
+def _numbering(video: Video) -> str:
+    if video.first is None:
+        return f"{video.path} is a file"
+    return f"{video.path} begins with {video.first} and counts in steps of {video.step}"

@@ -13,6 +13,7 @@ from lpips_tf_cli.console.list_options import ListOptions
 from lpips_tf_cli.console.text import counted
 
 ALL = ListOptions()
+LONGEST = 80  # letters of a name that is no file's
 MOST_NAMED = 10  # of the files that have no partner
 
 
@@ -130,7 +131,7 @@ def _chosen(names: list[str], folder: Path | str, options: ListOptions) -> list[
             raise ValueError(
                 f"Expected names of images in {folder}. "
                 f"Received: {options.list_file} with {counted(len(missing), 'other')}: "
-                f"{', '.join(missing[:MOST_NAMED])}"
+                f"{', '.join(name[:LONGEST] for name in missing[:MOST_NAMED])}"
             )
         names = listed
     return names[: options.first]
@@ -138,6 +139,8 @@ def _chosen(names: list[str], folder: Path | str, options: ListOptions) -> list[
 
 def _listed(path: Path) -> list[str]:
     """The names in a file or, for "-", on standard input: a line each."""
+    if str(path) == "-" and sys.stdin is None:
+        raise OSError("Cannot read the list: standard input is closed")
     try:
         content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 import contextlib
 import itertools
+import logging
 import re
+import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from lpips_tf import images
 from lpips_tf._support.resizing import Size, shown
@@ -20,7 +23,6 @@ from lpips_tf_cli.console.imports import extra
 from lpips_tf_cli.reading.image_files import ImageFiles
 
 AHEAD = 16  # frames that are read while others are compared
-TOLERANCE = 0.1  # seconds by which durations are rounded
 
 
 class Video(abc.ABC):
@@ -29,9 +31,12 @@ class Video(abc.ABC):
     Attributes:
         path: of the file or folder.
         frames: their number, as far as the file says without decoding it.
-        rate: frames a second; None for a folder.
+        rate: frames a second, on average; None for a folder.
+        step: between the numbers of a folder's frames; 1 for a file.
+        cut: why the file seems to end early, as far as that shows without decoding it.
         size: their (height, width).
         first: the name of the first frame of a folder; None for a file.
+        start: the number of the first frame.
         error: why reading ended early; None where it did not.
     """
 
@@ -40,6 +45,9 @@ class Video(abc.ABC):
     rate: Fraction | None
     size: Size
     first: str | None = None
+    start: int = 0
+    step: int = 1
+    cut: str | None = None
     error: str | None = None
 
     @abc.abstractmethod
@@ -72,8 +80,11 @@ class FrameFolder(Video):
 
     def __init__(self, path: Path, files: ImageFiles) -> None:
         self.path, self._files = path, files
-        self._paths = [path / name for name in _in_order(path, images.list_folder(path))]
+        numbers = _numbered(path, images.list_folder(path))
+        self._paths = [path / numbers[number] for number in sorted(numbers)]
         self.frames = len(self._paths)
+        self.start, *others = sorted(numbers)
+        self.step = others[0] - self.start if others else 1
         self.size = images.size(self._paths[0])
         self.first = self._paths[0].name
 
@@ -94,64 +105,84 @@ class VideoFile(Video):
 
     Raises:
         OSError: the file is missing, or FFmpeg cannot read it.
-        ValueError: it has no video stream, or no frames.
+        ValueError: it has no video stream, or no frames, or is turned by no quarter turn.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._opened() as (container, stream):
-            self.rate = stream.average_rate
-            self.frames, self._cut = stream.frames, None
-            if not self.frames:  # some formats, such as Matroska, do not have their number
-                self.frames, self._cut = _counted(container, stream)
+        self._warned = False
+        with self._opened() as (container, stream, problems):
+            # Some formats, such as Matroska, do not have the number of their frames.
+            counted = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
+            self.frames, self.cut = counted, _first_line(problems)
+            duration = _duration(stream)
+            self.rate = counted / duration if duration else stream.average_rate
         first = next(self.read(1), None)
         if first is None:
             raise ValueError(
                 f"Expected a video with frames. Received: {path} without any"
-                + (f" ({self.error})" if self.error else "")
+                + (f": {self.error}" if self.error else "")
             )
         self.size = first.shape[:2]
         self.error = None
 
     def read(self, every: int) -> Generator[np.ndarray, None, None]:
-        """Yields each frame whose index `every` divides, upright, in RGB."""
+        """Yields each frame whose index `every` divides, upright, in RGB.
+
+        It ends before a frame that the decoder reports as damaged. The decoder has one thread, as
+        what several make of damaged data differs from run to run.
+        """
         av = _pyav()
         count = 0
-        with self._opened() as (container, stream):
-            stream.thread_type = "AUTO"
+        with self._opened() as (container, stream, problems):
+            stream.thread_type = "NONE"
             try:
-                for count, frame in enumerate(container.decode(stream), 1):
-                    if frame.is_corrupt:
-                        self.error = f"{self.path}: frame {count - 1} is damaged"
-                        return
-                    if (count - 1) % every == 0:
+                for frame in container.decode(stream):
+                    if problems or frame.is_corrupt:
+                        break
+                    if count % every == 0:
                         yield self._upright(frame)
+                    count += 1
             except av.error.FFmpegError as error:
-                self.error = f"{self.path}: cannot read past frame {count - 1}: {_reason(error)}"
-                return
-        if count < self.frames:
-            self.error = f"{self.path} ends after {count} of {self.frames} frames"
-        elif self._cut:
-            self.error = f"{self.path} ends after {count} frames, {self._cut}"
+                problems.append((0, "", _reason(error)))
+            if problems:
+                self.error = f"{self.path} can be read up to frame {count}: {_first_line(problems)}"
+            elif count < self.frames:
+                self.error = f"{self.path} ends after {count} of {self.frames} frames"
 
     def _upright(self, frame: Any) -> np.ndarray:
-        array = frame.to_ndarray(format="rgb24")
-        upright = np.rot90(array, frame.rotation // 90)
+        """The frame as a player shows it, (H, W, 3) uint8."""
+        if any(component.is_alpha for component in frame.format.components):
+            array = self._over_white(frame.to_ndarray(format="rgba"))
+        else:
+            array = frame.to_ndarray(format="rgb24")
+        array = _turned(array, frame, self.path)
         if hasattr(self, "size"):
-            _check_size(self.path, upright, self.size)
-        return np.ascontiguousarray(upright)
+            _check_size(self.path, array, self.size)
+        return np.ascontiguousarray(array)
+
+    def _over_white(self, pixels: np.ndarray) -> np.ndarray:
+        if pixels[..., 3].min() < 255 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.path} is transparent in places, and is laid over white", stacklevel=4
+            )
+        white = Image.new("RGBA", pixels.shape[1::-1], "white")
+        return np.asarray(Image.alpha_composite(white, Image.fromarray(pixels)).convert("RGB"))
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[Any, Any]]:
+    def _opened(self) -> Iterator[tuple[Any, Any, list[tuple[int, str, str]]]]:
+        """The container, its stream, and the errors that FFmpeg logs in this thread."""
         av = _pyav()
-        try:
-            container = av.open(str(self.path))
-        except (av.error.FFmpegError, OSError) as error:
-            raise OSError(f"Cannot read the video {self.path}: {_reason(error)}") from error
-        with container:
-            if not container.streams.video:
-                raise ValueError(f"Expected a video stream. Received: {self.path} without one")
-            yield container, container.streams.video[0]
+        with av.logging.Capture(local=True) as problems:
+            try:
+                container = av.open(str(self.path))
+            except (av.error.FFmpegError, OSError) as error:
+                raise OSError(f"Cannot read the video {self.path}: {_reason(error)}") from error
+            with container:
+                if not container.streams.video:
+                    raise ValueError(f"Expected a video stream. Received: {self.path} without one")
+                yield container, container.streams.video[0], problems
 
 
 def open_video(path: Path, files: ImageFiles) -> Video:
@@ -169,25 +200,39 @@ def open_video(path: Path, files: ImageFiles) -> Video:
 def _pyav() -> Any:
     with extra("video", "video"):
         import av
-
+        import av.logging
+    av.logging.set_level(av.logging.ERROR)  # for `Capture`; nothing is printed
+    av.logging.set_skip_repeated(False)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
     return av
 
 
-def _counted(container: Any, stream: Any) -> tuple[int, str | None]:
-    """The number of frames in a file and, where it ends before its time, how much before."""
-    packets = [packet for packet in container.demux(stream) if packet.size]
-    ends = [(p.pts + (p.duration or 0)) * p.time_base for p in packets if p.pts is not None]
-    duration = _duration(stream)
-    if not ends or not duration or not stream.average_rate:
-        return len(packets), None
-    start = (stream.start_time or 0) * stream.time_base
-    missing = float(start + duration - max(ends))
-    early = missing > 2 / stream.average_rate + TOLERANCE
-    return len(packets), f"{missing:.1f} seconds before its end" if early else None
+def _turned(array: np.ndarray, frame: Any, path: Path) -> np.ndarray:
+    """The pixels as the display matrix of a frame says: turned, mirrored or both."""
+    for data in frame.side_data:
+        if data.type.name != "DISPLAYMATRIX":
+            continue
+        matrix = np.frombuffer(bytes(data), "<i4").reshape(3, 3)[:2, :2] / 2**16
+        signs = np.sign(matrix.round(4)).astype(int)
+        if np.abs(matrix).round(3).sum() != 2 or np.abs(signs).sum(axis=0).tolist() != [1, 1]:
+            raise ValueError(
+                f"Expected a video that is shown upright or by quarter turns. Received: {path} "
+                f"with the display matrix {matrix.round(3).tolist()}"
+            )
+        (a, b), (c, d) = signs
+        if a:
+            return array[::d, ::a]
+        return array.transpose(1, 0, 2)[::b, ::c]
+    return array
+
+
+def _first_line(problems: list[tuple[int, str, str]]) -> str | None:
+    """What FFmpeg says of the first of its errors."""
+    return " ".join(problems[0][2].split()) if problems else None
 
 
 def _duration(stream: Any) -> Fraction | None:
-    """The seconds that a stream says it lasts: by its header, or Matroska's tag."""
+    """The seconds that a stream says it lasts: by its header, or by Matroska's tag."""
     if stream.duration:
         return Fraction(stream.duration * stream.time_base)
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
@@ -209,8 +254,8 @@ def _check_size(path: Path, frame: np.ndarray, size: Size) -> None:
         )
 
 
-def _in_order(folder: Path, names: list[str]) -> list[str]:
-    """The names by their last number, which must be evenly spaced: a frame may be missing."""
+def _numbered(folder: Path, names: list[str]) -> dict[int, str]:
+    """The names by their last number. These must be evenly spaced, or a frame may be missing."""
     numbers: dict[int, str] = {}
     for name in names:
         found = re.findall(r"[0-9]+", Path(name).stem, re.ASCII)
@@ -228,4 +273,4 @@ def _in_order(folder: Path, names: list[str]) -> list[str]:
                 f"Expected frames with evenly spaced numbers in {folder}. Received: "
                 f"{numbers[before]}, {numbers[number]}, {numbers[after]}"
             )
-    return [numbers[number] for number in ordered]
+    return numbers

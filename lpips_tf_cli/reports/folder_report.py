@@ -162,7 +162,7 @@ def _figures(found: ComparedFolders) -> list[tuple[str, str]]:
     """The summary; with several folders the mean of each, and the difference of each two."""
     distances = found.distances()
     resizing = found.files.resizing
-    resized = [("resized to", resizing.text)] if resizing else []
+    resized = [("resized to", found.resized_text())] if resizing else []
     others = [mean_figure(numbers, f"{name}: ") for name, numbers in found.other_columns()]
     if len(found.folders) == 1:
         pairs = ("pairs", f"{len(distances[0]):,}")

@@ -113,7 +113,7 @@ def test_a_stored_image_is_compared_with(project, pair, pytester):
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["lpips: images are stored, and not compared"])
     stored = sorted(path.name for path in (pytester.path / "lpips_references").iterdir())
-    assert stored == ["named.png", "test_page-test_page_None_.png"]
+    assert stored == ["named.png", "test_page-test_page[None].png"]
     project(pair[0]).assert_outcomes(passed=2)
     result = project(pair[1])
     result.assert_outcomes(failed=2)
@@ -133,19 +133,86 @@ def test_a_stored_image_that_cannot_be_written_or_read_is_told(project, pair, py
     result.stdout.fnmatch_lines(["*Cannot read the image *named.png*"])
 
 
-def test_names_are_files_of_one_folder_and_used_once(pytester, monkeypatch, build, pair):
+@pytest.fixture
+def shown(pytester, monkeypatch, build, pair):
+    """Two images in a project's folder, and runs of its tests."""
     monkeypatch.setattr(testing, "default_metric", build)
-    Image.fromarray(pair[0]).save("shown.png")
-    pytester.makepyfile(
+    for name, image in zip(("a.png", "b.png"), pair, strict=True):
+        Image.fromarray(image).save(name)
+
+    def run(source, *options):
+        pytester.makepyfile(source)
+        return pytester.runpytest_inprocess("-p", "no:randomly", *options)
+
+    return run
+
+
+def test_names_are_files_of_one_folder_and_used_once(shown, pytester):
+    result = shown(
         """
         def test_twice(lpips_reference):
-            lpips_reference("shown.png", "a")
-            lpips_reference("shown.png", "a")
+            lpips_reference("a.png", "a")
+            lpips_reference("a.png", "a")
         def test_elsewhere(lpips_reference):
-            lpips_reference("shown.png", "../a")
-        """
+            lpips_reference("a.png", "../a")
+        """,
+        "--lpips-update",
     )
-    result = pytester.runpytest_inprocess("--lpips-update")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*each name once*", "*without folders*'../a'*"])
-    assert not (pytester.path / "a.png").exists()
+    assert not (pytester.path / "a.png.png").exists()
+
+
+def test_each_test_has_an_image_of_its_own(shown, pytester):
+    source = """
+        import pytest
+        class TestLight:
+            def test_page(self, lpips_reference):
+                lpips_reference("a.png")
+        class TestDark:
+            def test_page(self, lpips_reference):
+                lpips_reference("b.png")
+        @pytest.mark.parametrize("name", ["a/b", "a b", "n" * 300])
+        def test_name(lpips_reference, name):
+            lpips_reference("a.png" if "/" in name else "b.png")
+        """
+    shown(source, "--lpips-update").assert_outcomes(passed=5)
+    assert len(list((pytester.path / "lpips_references").iterdir())) == 5
+    shown(source).assert_outcomes(passed=5)
+
+
+def test_two_tests_do_not_store_different_images_under_one_name(shown):
+    result = shown(
+        """
+        def test_first(lpips_reference):
+            lpips_reference("a.png", "page")
+        def test_second(lpips_reference):
+            lpips_reference("b.png", "page")
+        def test_third(lpips_reference):
+            lpips_reference("a.png", "page")
+        """,
+        "--lpips-update",
+    )
+    result.assert_outcomes(passed=2, failed=1)
+
+
+def test_what_cannot_pass_is_not_stored(shown, pytester):
+    result = shown(
+        """
+        import numpy as np
+        import pytest
+        from PIL import Image
+        image = np.asarray(Image.open("a.png"))
+        @pytest.mark.parametrize("wrong", [
+            image.astype("int64"), np.full((64, 64, 3), np.nan, "f4"), image.astype("f4"),
+            np.dstack([image, image[..., :1]]), image[:8, :8],
+        ])
+        def test_wrong(lpips_reference, wrong):
+            lpips_reference(wrong)
+        def test_threshold(lpips_reference):
+            lpips_reference(image, at_most=float("nan"))
+        """,
+        "--lpips-update",
+    )
+    result.assert_outcomes(failed=6)
+    assert not (pytester.path / "lpips_references").exists()

@@ -49,14 +49,14 @@ def test_pairs_are_resized_as_by_hand(run, sizes, build, text, size):
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["resized"] == shown
     assert_official(float(row["distance"]), expected)
-    assert f"resized to {text}" in err
+    assert f"resized to {shown}" in err
 
 
 def test_a_report_says_that_images_were_resized(run, sizes, tmp_path):
     page = tmp_path / "page.html"
     folders = [path.parent for path in sizes]
     assert run("dirs", *folders, "--resize", "reference", "--report", page)[0] == 0
-    assert "<dt>resized to</dt><dd>reference</dd>" in page.read_text()
+    assert "<dt>resized to</dt><dd>64x48</dd>" in page.read_text()
 
 
 def test_all_pairs_are_resized_as_by_hand(run, sizes, build, tmp_path):

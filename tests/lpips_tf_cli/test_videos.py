@@ -10,7 +10,7 @@ import pytest
 from checking import assert_accessible, assert_official, numbers
 from PIL import Image
 from skimage import data
-from video_files import moving, read_frames, write_video
+from video_files import moving, read_frames, set_display_matrix, write_video
 
 COUNT = 24
 
@@ -132,10 +132,91 @@ def test_the_frames_before_a_cut_count(run, videos, expected, tmp_path, suffix):
     content = whole.read_bytes()
     cut.write_bytes(content[: len(content) * 2 // 3])
     code, out, err = run("video", whole, cut, "--shortest", "-o", "-")
-    assert (code, f"{cut} " in err) == (1, True)
+    assert (code, f"{cut} can be read up to frame" in err) == (1, True)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert 0 < len(rows) < COUNT
     assert max(float(row["distance"]) for row in rows) < 1e-6
+    if suffix == "mkv":
+        one_line(run("video", whole, cut), 1, f"{cut} is cut off: File ended prematurely")
+
+
+def test_frames_that_the_decoder_finds_damaged_do_not_count(run, videos, tmp_path):
+    """What decoders make of them differs from run to run."""
+    frames = list(read_frames(videos[0]))
+    whole = write_video(tmp_path / "whole.mkv", frames, crf=None)
+    content = bytearray(whole.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    damaged = tmp_path / "damaged.mkv"
+    damaged.write_bytes(content)
+    results = [run("video", whole, damaged, "-o", "-") for _ in range(2)]
+    assert results[0] == results[1]
+    code, out, err = results[0]
+    assert (code, "CRC mismatch" in err) == (1, True)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert COUNT / 4 < len(rows) < COUNT * 3 / 4
+    assert max(float(row["distance"]) for row in rows) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [
+        ((1, 0, 0, 1), lambda x: x),
+        ((-1, 0, 0, -1), lambda x: x[::-1, ::-1]),
+        ((-1, 0, 0, 1), lambda x: x[:, ::-1]),
+        ((1, 0, 0, -1), lambda x: x[::-1]),
+        ((0, 1, -1, 0), lambda x: np.rot90(x, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((0, 1, 1, 0), lambda x: x.transpose(1, 0, 2)),
+    ],
+)
+def test_videos_are_turned_and_mirrored_as_players_show_them(run, tmp_path, matrix, turn):
+    frames = [frame[:48] for frame in moving(data.chelsea(), 2)]
+    path = write_video(tmp_path / "turned.mp4", frames)
+    upright = tmp_path / "upright"
+    upright.mkdir()
+    for i, frame in enumerate(read_frames(path)):
+        Image.fromarray(np.ascontiguousarray(turn(frame))).save(upright / f"{i}.png")
+    set_display_matrix(path, matrix)
+    _, out, err = run("video", upright, path, "--json")
+    assert (err, max(json.loads(out)["distances"])) == ("", 0)
+
+
+def test_a_slanted_video_is_refused(run, videos, tmp_path):
+    slanted = tmp_path / "slanted.mp4"
+    slanted.write_bytes(videos[0].read_bytes())
+    set_display_matrix(slanted, (1, 1, -1, 1))
+    one_line(run("video", videos[0], slanted), 1, "quarter turns", slanted)
+
+
+def test_transparent_frames_are_laid_over_white(run, videos, tmp_path):
+    frames = read_frames(videos[0])[:3]
+    path = tmp_path / "alpha.mkv"
+    folder = tmp_path / "alpha"
+    folder.mkdir()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "bgra"
+        for i, frame in enumerate(frames):
+            pixels = np.dstack([frame, np.full((64, 64, 1), 100, "uint8")])
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+        container.mux(stream.encode())
+    _, out, err = run("video", folder, path, "--json")
+    assert max(json.loads(out)["distances"]) == 0
+    assert f"{path} is transparent in places" in err
+
+
+def test_numbers_that_differ_are_told(run, videos, tmp_path):
+    for name, numbers_of in (("even", range(0, 12, 2)), ("late", range(3, 9))):
+        (tmp_path / name).mkdir()
+        for number, frame in zip(numbers_of, read_frames(videos[0]), strict=False):
+            Image.fromarray(frame).save(tmp_path / name / f"{number}.png")
+    for pair in ((videos[0], tmp_path / "even"), (tmp_path / "late", videos[0]),
+                 (tmp_path / "even", tmp_path / "late")):  # fmt: skip
+        code, _, err = run("video", *pair, "--shortest")
+        assert (code, err.count("\n"), "compared in their order" in err) == (0, 1, True)
 
 
 def test_what_is_no_video_is_told_in_a_line(run, videos, tmp_path):

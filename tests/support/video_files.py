@@ -28,3 +28,12 @@ def read_frames(path):
     """The frames of a file, (T, H, W, 3) uint8."""
     with av.open(str(path)) as container:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+def set_display_matrix(path, matrix):
+    """Writes the part (a, b, c, d) of the display matrix of a .mp4 file's first track."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 4 + 40  # after version, times, number, duration, layer, volume
+    for offset, number in zip((0, 4, 12, 16), matrix, strict=True):
+        content[start + offset : start + offset + 4] = (number * 65536).to_bytes(4, signed=True)
+    path.write_bytes(content)

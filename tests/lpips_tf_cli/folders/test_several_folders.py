@@ -150,6 +150,13 @@ def test_a_list_of_other_names_is_refused(run, folder, content, part):
     assert "Cannot read the list" in err
 
 
+def test_a_list_from_a_closed_standard_input_is_told(run, folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    code, out, err = run("all-pairs", folder / "d0", "--list", "-")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "standard input is closed" in err
+
+
 def test_each_subfolder_is_a_group(run, folder, build, golden, tmp_path):
     output = tmp_path / "out.csv"
     code, out, err = run("all-pairs", folder, "--groups", "-o", output)
