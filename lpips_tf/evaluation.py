@@ -15,9 +15,23 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf import scores
+from lpips_tf._judgements.correlations import Correlation, Correlations, correlations
+from lpips_tf._judgements.paired_tests import Comparison, compare
 from lpips_tf._support.arguments import check_count, shown
 from lpips_tf.baselines import Baseline
 from lpips_tf.metric import LPIPS
+
+__all__ = [
+    "Columns",
+    "Comparison",
+    "Correlation",
+    "Correlations",
+    "compare",
+    "confidence_interval",
+    "correlations",
+    "distances",
+    "score",
+]
 
 Columns = dict[str, npt.NDArray[Any]]
 RESAMPLES = 1000  # of the bootstrap

@@ -37,6 +37,21 @@ def two_afc_score(d0: Any, d1: Any, judge: Any) -> float:
     return float(np.mean((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2))
 
 
+def best_two_afc_score(judge: Any) -> float:
+    """The highest 2AFC score that any metric can reach: people disagree with each other.
+
+    It is that of always choosing as most people do, the mean of max(`judge`, 1 - `judge`).
+
+    Args:
+        judge: (N,) in [0, 1], the fraction of people who chose the second.
+
+    Raises:
+        ValueError: as `two_afc_score` does.
+    """
+    (judge,) = _checked(judge=judge)
+    return float(np.mean(np.maximum(judge, 1 - judge)))
+
+
 def jnd_score(distances: Any, same: Any) -> float:
     """Just noticeable differences: the area under the curve of precision and recall.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import numpy as np
 
 import lpips_tf
-from lpips_tf import evaluation
+from lpips_tf import evaluation, scores
 from lpips_tf_cli.bapps.sources import Source, translated_read_errors
 from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.progress import progress_bar
 
 Metric = Callable[..., Any]  # two batches of images to their distances
+FAMILIES = {
+    "distortions": ("traditional", "cnn"),
+    "algorithms": ("superres", "deblur", "color", "frameinterp"),
+}
 BASELINES = {"l2": lpips_tf.baselines.L2, "dssim": lpips_tf.baselines.DSSIM}
 
 
@@ -29,6 +34,7 @@ class Result:
     high: float
     count: int
     seconds: float
+    best_score: float  # that any metric can reach, as people disagree; NaN for JND
 
 
 def build_metric(model: str, options: MetricOptions, colorspace: str) -> Metric:
@@ -48,7 +54,19 @@ def score_on(source: Source, metric: Metric, batch_size: int) -> tuple[Result, e
     seconds = time.perf_counter() - start
     low, high = evaluation.confidence_interval(columns)
     count = len(columns["id"])
-    return Result(source.name, evaluation.score(columns), low, high, count, seconds), columns
+    best = scores.best_two_afc_score(columns["judge"]) if "judge" in columns else math.nan
+    score = evaluation.score(columns)
+    return Result(source.name, score, low, high, count, seconds, best), columns
+
+
+def family_scores(results: list[Result]) -> dict[str, float]:
+    """The means over families of data sets that the paper's Table 5 has, where all are there."""
+    scored = {result.dataset: result.score for result in results}
+    return {
+        family: float(np.mean([scored[f"val/{name}"] for name in members]))
+        for family, members in FAMILIES.items()
+        if len(scored) > len(members) and {f"val/{name}" for name in members} <= scored.keys()
+    }
 
 
 def mean_score(results: list[Result]) -> float:

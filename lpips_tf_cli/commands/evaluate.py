@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from lpips_tf_cli.console import outputs
 from lpips_tf_cli.console.imports import extra
@@ -30,6 +28,7 @@ from lpips_tf_cli.console.options import (
     check_one_place,
     checked_datasets,
 )
+from lpips_tf_cli.console.tables import print_table, without_nan
 
 if TYPE_CHECKING:
     from lpips_tf.evaluation import Columns
@@ -77,9 +76,21 @@ def evaluate(
         ),
     ] = None,
     report: Report = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="A.csv B.csv",
+            help="Instead: does one metric agree better with people than another, by two files of "
+            "--save-distances.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Scores a metric by how well it agrees with people on the BAPPS data set."""
+    if compare is not None:
+        _compare(context, *compare, json)
+        return
     _check_model(context, model)
     check_one_place(bapps_dir, data_dir)
     outputs.check_output(save_distances, (".csv",), "--save-distances")
@@ -101,7 +112,8 @@ def evaluate(
             metric = results.build_metric(model, options, colorspace)
             scored = [results.score_on(source, metric, batch_size) for source in sources]
         found = [result for result, _ in scored]
-        mean = results.mean_score(found)
+        mean, families = results.mean_score(found), results.family_scores(found)
+        table = _table(found, families, mean)
         if save_distances is not None:
             columns = [name for name in scored[0][1] if name != "id"]
             write(("id", *columns), _rows(scored, columns))
@@ -111,13 +123,14 @@ def evaluate(
 
             shown = [*described.items(), *_files(head_weights, backbone_weights)]
             judged = [(source, *both) for source, both in zip(sources, scored, strict=True)]
-            write_judgement_report(page_file, metric, shown, judged, _table(found, mean))
+            write_judgement_report(page_file, metric, shown, judged, table)
     if json:
         answer: dict[str, Any] = {"mode": mode, **described}
-        answer |= {"datasets": [_as_json(result) for result in found], "mean": mean}
+        answer |= {"datasets": [without_nan(dataclasses.asdict(result)) for result in found]}
+        answer |= {"families": families, "mean": mean}
         print(json_module.dumps(answer, indent=2))
     else:
-        _print_table(_table(found, mean))
+        print_table(table)
 
 
 def _check_model(context: typer.Context, model: str) -> None:
@@ -166,32 +179,40 @@ def _rows(
         yield from zip(ids, *numbers, strict=True)
 
 
-def _as_json(result: Result) -> dict[str, Any]:
-    """The result's fields, with None for NaN, which JSON lacks."""
-    fields = dataclasses.asdict(result)
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
-
-
-def _table(found: list[Result], mean: float) -> list[tuple[str, ...]]:
+def _table(found: list[Result], families: dict[str, float], mean: float) -> list[tuple[str, ...]]:
     """The results as text, the header first."""
-    rows: list[tuple[str, ...]] = [("dataset", "score", "95% interval", "count", "seconds")]
+    people = not math.isnan(found[0].best_score)  # who disagree, so that 100% is out of reach
+    best = ("of best",) if people else ()
+    rows: list[tuple[str, ...]] = [("dataset", "score", "95% interval", *best, "count", "seconds")]
     for result in found:
         interval = f"{100 * result.low:.1f} – {100 * result.high:.1f}"
         if math.isnan(result.low):
             interval = "–"
-        figures = (f"{100 * result.score:.1f}%", interval, str(result.count))
+        share = (f"{100 * result.score / result.best_score:.1f}%",) if people else ()
+        figures = (f"{100 * result.score:.1f}%", interval, *share, str(result.count))
         rows.append((result.dataset, *figures, f"{result.seconds:.1f}"))
-    if len(found) > 1:
-        rows.append(("mean", f"{100 * mean:.1f}%", "", "", ""))
+    means = families | ({"mean": mean} if len(found) > 1 else {})
+    rows += [
+        (name, f"{100 * score:.1f}%", *[""] * (len(rows[0]) - 2)) for name, score in means.items()
+    ]
     return rows
 
 
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    first, *others = rows[0]
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows[1:]:
-        table.add_row(*row)
-    Console().print(table)
+def _compare(context: typer.Context, a: Path, b: Path, json: bool) -> None:
+    """Prints whether the metric of one file of distances agrees better than that of another."""
+    for name in context.params.keys() - {"compare", "json"}:
+        given = context.get_parameter_source(name)
+        if given is not None and given.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                "Expected no other options with it but --json. "
+                f"Received: --{name.replace('_', '-')}",
+                param_hint="--compare",
+            )
+    with extra("evaluate", "bapps"):
+        from lpips_tf_cli.bapps.comparing import compare_files, comparison_rows
+    compared = compare_files(a, b)
+    if json:
+        found = [{"dataset": name} | without_nan(result._asdict()) for name, result in compared]
+        print(json_module.dumps({"a": str(a), "b": str(b), "datasets": found}, indent=2))
+    else:
+        print_table(comparison_rows(compared))

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from benchmarks.synthetic_bapps import write_photographs
 from checking import ROOT
 
 import lpips_tf
-from lpips_tf import evaluation
+from lpips_tf import evaluation, scores
 from lpips_tf.baselines import DSSIM, L2
 from tfds_bapps import load_tree, tree
 
@@ -58,9 +59,20 @@ def test_evaluate_prints_a_table_of_scores_and_their_mean(evaluate, root):
     code, out, err = evaluate("--bapps-dir", root, "--datasets", "val/cnn", "val/traditional")
     assert (code, err) == (0, "")
     head, cnn, traditional, mean = out.splitlines()
-    assert head.split() == ["dataset", "score", "95%", "interval", "count", "seconds"]
-    assert (cnn.split()[0], cnn.split()[5]) == ("val/cnn", "33")
-    assert (traditional.split()[0], traditional.split()[5]) == ("val/traditional", "40")
+    assert re.split("  +", head) == [
+        "dataset",
+        "score",
+        "95% interval",
+        "of best",
+        "count",
+        "seconds",
+    ]
+    assert (cnn.split()[0], cnn.split()[6]) == ("val/cnn", "33")
+    assert (traditional.split()[0], traditional.split()[6]) == ("val/traditional", "40")
+    judge = [e["judge"] for e in tfds.as_numpy(load_tree(root, "2afc", "val_cnn"))]
+    best = 100 * score(DSSIM(), root) / scores.best_two_afc_score(judge)
+    _, table, _ = evaluate("--bapps-dir", root, "--datasets", "val/cnn", "--model", "dssim")
+    assert float(table.splitlines()[1].split()[5].rstrip("%")) == pytest.approx(best, abs=0.06)
     first, second, average = (
         float(line.split()[1].rstrip("%")) for line in (cnn, traditional, mean)
     )
@@ -239,3 +251,87 @@ def test_other_hosts_of_a_cluster_are_told_to_have_no_part(evaluate, root, monke
     assert code == 0
     assert "warning: TF_CONFIG names 2 hosts, but this command computes all of its work on" in err
     assert json.loads(out)["mean"] == json.loads(alone)["mean"]
+
+
+def test_families_of_data_sets_have_the_means_of_the_paper(evaluate, tmp_path):
+    for seed, split in enumerate(s for s in tree.splits("2afc") if s.startswith("val")):
+        write_photographs(tmp_path, "2afc", split, 8, seed)
+    options = ("--bapps-dir", tmp_path, "--model", "l2")
+    answer = json.loads(evaluate(*options, "--json")[1])
+    found = {entry["dataset"].removeprefix("val/"): entry["score"] for entry in answer["datasets"]}
+    means = {
+        "distortions": (found["traditional"] + found["cnn"]) / 2,
+        "algorithms": sum(found[n] for n in ("superres", "deblur", "color", "frameinterp")) / 4,
+    }
+    assert answer["families"] == pytest.approx(means)
+    assert answer["mean"] == pytest.approx(np.mean(list(found.values())))
+    names = [line.split()[0] for line in evaluate(*options)[1].splitlines()]
+    assert names[-3:] == ["distortions", "algorithms", "mean"]
+
+
+@pytest.fixture(scope="module")
+def saved(root, tmp_path_factory):
+    """Files of distances of two metrics, of each mode."""
+    folder = tmp_path_factory.mktemp("distances")
+    for mode, model in itertools.product(tree.MODES, (L2("RGB"), DSSIM("RGB"))):
+        rows = []
+        for split in ("val_traditional", "val_cnn"):
+            columns = evaluation.distances(model, load_tree(root, mode, split))
+            ids = [f"{split.replace('_', '/')}/{name}" for name in columns.pop("id")]
+            rows += zip(ids, *columns.values(), strict=True)
+        with (folder / f"{mode}-{model.name}.csv").open("w") as file:
+            csv.writer(file).writerows([["id", *columns], *rows])
+    return folder
+
+
+@pytest.mark.parametrize("mode", list(tree.MODES))
+def test_two_files_of_distances_are_compared(evaluate, saved, root, mode):
+    a, b = saved / f"{mode}-l2.csv", saved / f"{mode}-dssim.csv"
+    code, out, err = evaluate("--compare", a, b, "--json")
+    assert (code, err) == (0, "")
+    *parts, mean = json.loads(out)["datasets"]
+    assert [part["dataset"] for part in (*parts, mean)] == ["val/traditional", "val/cnn", "mean"]
+    models = (L2("RGB"), DSSIM("RGB"))
+    columns = [evaluation.distances(m, load_tree(root, mode, "val_cnn")) for m in models]
+    expected = evaluation.compare(*columns)._asdict()
+    assert {k: v for k, v in parts[1].items() if k != "dataset"} == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert mean["difference"] == pytest.approx(np.mean([p["difference"] for p in parts]))
+    code, out, _ = evaluate("--compare", a, b)
+    assert code == 0
+    assert re.split("  +", out.splitlines()[0]) == [
+        "dataset",
+        "A",
+        "B",
+        "A - B",
+        "95% interval",
+        "p",
+    ]
+    assert len(out.splitlines()) == 4
+
+
+def test_files_that_are_not_of_the_same_examples_are_refused(evaluate, saved, tmp_path):
+    good = saved / "2afc-l2.csv"
+    lines = good.read_text().splitlines(keepends=True)
+    contents = {
+        "val/cnn in": lines[:41],
+        "same examples": lines[:-1],
+        "judge and 0 rows": lines[:1],
+        "with distance and": ["distance\n", "0.5\n"],
+        "line 2": [lines[0], "val/cnn/0,1,text,0.5\n"],
+        "without a line": [],
+    }
+    for part, content in contents.items():
+        bad = tmp_path / "bad.csv"
+        bad.write_text("".join(content))
+        code, out, err = evaluate("--compare", good, bad)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert part in err
+    for other in (saved / "jnd-l2.csv", tmp_path / "none.csv"):
+        code, out, err = evaluate("--compare", good, other)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+    (tmp_path / "bad.csv").write_bytes(b"id,d0\xff")
+    assert evaluate("--compare", good, tmp_path / "bad.csv")[0] == 1
+    code, _, err = evaluate("--compare", good, good, "--net", "vgg")
+    assert (code, "--net" in err) == (2, True)

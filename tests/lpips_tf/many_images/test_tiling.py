@@ -32,7 +32,7 @@ def test_tiles_give_the_distance_at_every_remainder_of_the_largest_stride(build,
         )
 
 
-@pytest.mark.parametrize("net", QUICK_NETS)
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
 def test_tiles_give_the_map_of_the_whole_image(build, net):
     in0, in1 = noisy_pair(213, 197)
     expected = numbers(build(net, spatial=True)(in0[None], in1[None]))[0, ..., 0]

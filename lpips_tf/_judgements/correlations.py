@@ -1,0 +1,166 @@
+"""Correlations of distances with people's opinion scores, as quality databases have them.
+
+TID2013, KADID-10k and others have an opinion score for each distorted image of a few references.
+Images of one reference are not independent, so intervals come from resampling references.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lpips_tf._support.arguments import check_flag, shown
+
+RESAMPLES = 1000  # of the bootstrap
+PARAMETERS = 4  # of the logistic curve
+
+Numbers = npt.NDArray[np.float64]
+
+
+class Correlation(NamedTuple):
+    """A correlation and its 95% confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Correlations(NamedTuple):
+    """How well distances agree with opinions: 1 at best, 0 for none."""
+
+    spearman: Correlation  # of ranks
+    kendall: Correlation  # τ-b, of the order of each two images
+    pearson: Correlation  # of the numbers
+    fitted_pearson: Correlation  # of the numbers, after a logistic curve is fitted to the opinions
+
+
+def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> Correlations:
+    """The correlations of a metric's distances and people's opinions.
+
+    They are positive where the metric agrees with people: distances count as negative, as those of
+    good images are small, while their opinions are high.
+
+    The curve is that of VQEG (Final report on the validation of objective models, 2000), with four
+    parameters: (b1 - b2) / (1 + exp(-(x - b3) / |b4|)) + b2. It is fitted once, to all images.
+
+    Args:
+        columns: "reference", (N,), what each image is a distortion of; "distance" and "opinion",
+            (N,) numbers.
+        lower_is_better: opinions are of differences (DMOS), and higher for worse images.
+
+    Returns:
+        The correlations, with percentile bootstrap intervals over references. A correlation of
+        constant numbers is not defined, and NaN; so is the fitted one for fewer than five images,
+        or where the fit does not converge, and an interval for a single reference.
+
+    Raises:
+        ValueError: columns that are missing, of different lengths, empty, or with NaN.
+    """
+    check_flag("lower_is_better", lower_is_better)
+    distance, opinion, references = _checked(columns)
+    x, y = -distance, -opinion if lower_is_better else opinion
+    draws = resampled_rows(references)
+    fitted = fit_logistic(x, y)
+    return Correlations(
+        with_interval(spearman, x, y, draws),
+        with_interval(kendall, x, y, draws),
+        with_interval(pearson, x, y, draws),
+        with_interval(pearson, fitted, y, draws),
+    )
+
+
+def spearman(x: Numbers, y: Numbers) -> float:
+    """Spearman's rank correlation; NaN where it is not defined."""
+    from scipy import stats
+
+    return pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def kendall(x: Numbers, y: Numbers) -> float:
+    """Kendall's τ-b; NaN where it is not defined."""
+    from scipy import stats
+
+    return float(stats.kendalltau(x, y).statistic) if _varies(x) and _varies(y) else float("nan")
+
+
+def pearson(x: Numbers, y: Numbers) -> float:
+    """Pearson's correlation; NaN where it is not defined."""
+    return float(np.corrcoef(x, y)[0, 1]) if _varies(x) and _varies(y) else float("nan")
+
+
+def fit_logistic(x: Numbers, y: Numbers) -> Numbers:
+    """The values at `x` of the curve of VQEG that is nearest to `y`; NaN where none is found."""
+    from scipy import optimize
+
+    nothing = np.full(len(x), np.nan)
+    if len(x) <= PARAMETERS or not (_varies(x) and _varies(y)):
+        return nothing
+    start = (y.max(), y.min(), x.mean(), x.std() / PARAMETERS)
+    try:
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
+            warnings.simplefilter("ignore", optimize.OptimizeWarning)  # the parameters' covariance
+            found, _ = optimize.curve_fit(_logistic, x, y, start, maxfev=20_000)
+        with np.errstate(over="ignore"):
+            return np.asarray(_logistic(x, *found))
+    except RuntimeError:  # it does not converge
+        return nothing
+
+
+def _logistic(x: Numbers, high: float, low: float, middle: float, width: float) -> Numbers:
+    return (high - low) / (1 + np.exp(-(x - middle) / abs(width))) + low
+
+
+def _varies(values: Numbers) -> bool:
+    return bool(np.ptp(values) > 0)  # False for NaN
+
+
+def resampled_rows(references: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each resample: those of as many references, drawn with replacement."""
+    groups = [np.flatnonzero(references == name) for name in np.unique(references)]
+    if len(groups) < 2:
+        return []
+    rng = np.random.default_rng(0)
+    return [
+        np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
+        for _ in range(RESAMPLES)
+    ]
+
+
+def with_interval(
+    statistic: Callable[[Numbers, Numbers], float],
+    x: Numbers,
+    y: Numbers,
+    draws: list[npt.NDArray[np.int64]],
+) -> Correlation:
+    """A correlation, and the percentiles of it on resampled rows."""
+    value = statistic(x, y)
+    if np.isnan(value) or not draws:
+        return Correlation(value, float("nan"), float("nan"))
+    found = [statistic(x[rows], y[rows]) for rows in draws]
+    low, high = np.nanpercentile(found, (2.5, 97.5)).tolist()
+    return Correlation(value, low, high)
+
+
+def _checked(columns: Mapping[str, Any]) -> tuple[Numbers, Numbers, npt.NDArray[Any]]:
+    names = ("distance", "opinion", "reference")
+    if not isinstance(columns, Mapping) or not set(names) <= columns.keys():
+        received = ", ".join(columns) if isinstance(columns, Mapping) else shown(columns)
+        raise ValueError(
+            f"Expected columns distance, opinion and reference. Received: {received or 'none'}"
+        )
+    try:
+        distance, opinion = (np.asarray(columns[name], np.float64) for name in names[:2])
+    except (TypeError, ValueError) as error:
+        raise ValueError("Expected distances and opinions as numbers (N,)") from error
+    references = np.asarray(columns["reference"])
+    shapes = [x.shape for x in (distance, opinion, references)]
+    if len(set(shapes)) > 1 or distance.ndim != 1 or not distance.size:
+        raise ValueError(f"Expected columns of one length (N,). Received: {shapes}")
+    for name, values in (("distance", distance), ("opinion", opinion)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"Expected finite numbers. Received: {name} with NaN or infinity")
+    return distance, opinion, references

@@ -1,0 +1,136 @@
+"""Whether one metric agrees better with people than another."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lpips_tf import evaluation, scores
+
+
+def triplets(count, seed=0, right=0.7):
+    """Columns of a metric on triplets; two seeds share the judgements but not the distances."""
+    judge = np.random.default_rng(99).integers(0, 6, count) / 5
+    rng = np.random.default_rng(seed)
+    people = judge > 0.5
+    choice = np.where(rng.random(count) < right, people, ~people)
+    d0, d1 = rng.random((2, count))
+    low, high = np.minimum(d0, d1), np.maximum(d0, d1)
+    ids = np.array([f"{i:04}" for i in range(count)])
+    return {
+        "id": ids, "d0": np.where(choice, high, low), "d1": np.where(choice, low, high),
+        "judge": judge,
+    }  # fmt: skip
+
+
+def pairs(count, seed=0, noise=0.5):
+    same = np.random.default_rng(99).integers(0, 4, count) / 3
+    distance = 1 - same + np.random.default_rng(seed).normal(0, noise, count)
+    return {"id": np.array([f"{i:04}" for i in range(count)]), "distance": distance, "same": same}
+
+
+def score(columns):
+    return evaluation.score(columns)
+
+
+@pytest.mark.parametrize("made", [triplets, pairs])
+def test_scores_and_their_difference_are_those_of_each_metric(made):
+    a, b = made(300, 1), made(300, 2)
+    found = evaluation.compare(a, b)
+    assert found.score_a == pytest.approx(score(a), abs=1e-12)
+    assert found.score_b == pytest.approx(score(b), abs=1e-12)
+    assert found.difference == pytest.approx(score(a) - score(b), abs=1e-12)
+    assert found.low < found.difference < found.high
+    other = evaluation.compare(b, a)
+    assert other.difference == pytest.approx(-found.difference, abs=1e-12)
+    assert other.p_value == pytest.approx(found.p_value, abs=0.03)
+
+
+@pytest.mark.parametrize("made", [triplets, pairs])
+def test_the_interval_is_the_paired_bootstrap_of_scipy(made):
+    a, b = made(200, 1), made(200, 2)
+    names = [name for name in a if name not in ("id", "judge", "same")]
+    answer = "judge" if "judge" in a else "same"
+
+    def difference(rows):
+        parts = [{name: x[name][rows] for name in [*names, answer]} for x in (a, b)]
+        return score(parts[0]) - score(parts[1])
+
+    expected = stats.bootstrap(
+        (np.arange(200),), difference, vectorized=False, n_resamples=2000, method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    found = evaluation.compare(a, b)
+    np.testing.assert_allclose(found[3:5], expected, atol=0.012)
+
+
+def test_the_p_value_is_that_of_all_sign_flips():
+    a, b = triplets(12, 1), triplets(12, 2, right=0.3)
+    agreement = [
+        np.array([score({k: v[i : i + 1] for k, v in x.items()}) for i in range(12)])
+        for x in (a, b)
+    ]
+    differences = agreement[0] - agreement[1]
+    all_flips = np.array(list(itertools.product([-1, 1], repeat=12))) @ differences / 12
+    expected = np.mean(np.abs(all_flips) >= abs(differences.mean()) - 1e-12)
+    assert evaluation.compare(a, b).p_value == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("made", [triplets, pairs])
+def test_a_metric_is_not_better_than_itself(made):
+    columns = made(50)
+    found = evaluation.compare(columns, columns)
+    assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+def test_a_clear_difference_is_found():
+    a, b = triplets(400, 1, right=0.9), triplets(400, 2, right=0.6)
+    found = evaluation.compare(a, b)
+    assert found.low > 0
+    assert found.p_value < 0.001
+
+
+def test_several_data_sets_count_the_same():
+    sets_a = [triplets(30, 1), triplets(300, 2, right=0.9)]
+    sets_b = [triplets(30, 3), triplets(300, 4, right=0.6)]
+    found = evaluation.compare(sets_a, sets_b)
+    assert found.score_a == pytest.approx(np.mean([score(x) for x in sets_a]))
+    assert found.score_b == pytest.approx(np.mean([score(x) for x in sets_b]))
+
+
+def test_examples_may_come_in_another_order():
+    a, b = triplets(60, 1), triplets(60, 2)
+    order = np.random.default_rng(0).permutation(60)
+    assert evaluation.compare(a, {k: v[order] for k, v in b.items()}) == evaluation.compare(a, b)
+
+
+def test_the_best_score_follows_from_what_people_said():
+    judge = triplets(200)["judge"]
+    best = scores.best_two_afc_score(judge)
+    assert best == pytest.approx(np.mean(np.maximum(judge, 1 - judge)))
+    assert scores.two_afc_score(1 - judge, judge * 0, judge) <= best
+    assert scores.two_afc_score(judge, 1 - judge, judge) == pytest.approx(best)
+
+
+def test_a_single_example_has_no_interval():
+    found = evaluation.compare(triplets(1), triplets(1, 2))
+    assert np.isnan(found[3:]).all()
+
+
+def test_columns_that_do_not_fit_are_refused():
+    a = triplets(20)
+    changed = {
+        "only one": {k: v[:19] for k, v in a.items()},
+        "an id twice": a | {"id": np.array(["0000"] * 20)},
+        "different ones": a | {"judge": 1 - a["judge"]},
+        "one kind": pairs(20),
+        "Received: id, d0, judge": {k: v for k, v in a.items() if k != "d1"},
+        "NaN": a | {"d0": np.full(20, np.nan)},
+        "Received: 3": 3,
+    }
+    for message, b in changed.items():
+        with pytest.raises(ValueError, match=message):
+            evaluation.compare(a, b)
+    with pytest.raises(ValueError, match="same data sets of both"):
+        evaluation.compare([a, a], [a])
