@@ -35,6 +35,11 @@ __all__ = [
 
 Columns = dict[str, npt.NDArray[Any]]
 RESAMPLES = 1000  # of the bootstrap
+KINDS = (  # the features of each kind of judgements
+    {"id", "ref", "p0", "p1", "judge"},
+    {"id", "p0", "p1", "same"},
+    {"id", "ref", "p0", "reference", "opinion"},
+)
 
 
 def distances(
@@ -43,24 +48,27 @@ def distances(
     batch_size: int = 50,
     progress: Callable[[int, int], None] | None = None,
 ) -> Columns:
-    """A metric's distances on a data set of BAPPS, beside what people said.
+    """A metric's distances on a data set of judgements, beside what people said.
 
     Args:
-        metric: takes two batches, tensors (N, 64, 64, 3) of uint8, to distances (N,), such as
+        metric: takes two batches, tensors (N, H, W, 3) of uint8, to distances (N,), such as
             `LPIPS` or `baselines.DSSIM`; one of your own is traced as a `tf.function`. Within a
             `tf.distribute` strategy each replica takes a part of a batch; its variables are to be
             created there too.
-        dataset: of single examples, as `tfds.load` gives them.
+        dataset: of single examples, as `tfds.load` gives those of BAPPS, and
+            `tfds_bapps.load_manifest` those of a table. Images may differ in size between examples;
+            those of one size are then computed together, and up to `batch_size` of each size held.
         batch_size: examples that are computed at once.
         progress: called as `progress(done, total)` after each batch; the total is negative where
             `dataset.cardinality()` does not know it.
 
     Returns:
         Columns in the order of the data set: "id" (str), and for 2AFC "d0", "d1", "judge", for JND
-        "distance", "same" (float32).
+        "distance", "same" (float32), for opinion scores "distance", "opinion" and "reference"
+        (str).
 
     Raises:
-        ValueError: `dataset` has neither the features of 2AFC nor those of JND, or no examples;
+        ValueError: `dataset` has not the features of one kind of judgements, or no examples;
             `metric` gives something else; or `batch_size` is below 1.
     """
     batches, done = [], 0
@@ -71,7 +79,9 @@ def distances(
             progress(done, int(dataset.cardinality()))
     if not batches:
         raise ValueError("Expected examples. Received: an empty data set")
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    order = np.argsort(columns.pop("index"))
+    return {name: column[order] for name, column in columns.items()}
 
 
 def _batch_distances(
@@ -84,18 +94,21 @@ def _batch_distances(
     if not callable(metric):
         raise ValueError(f"Expected a function of two batches. Received: {shown(metric)}")
     spec = getattr(dataset, "element_spec", None)
-    kinds = ({"id", "ref", "p0", "p1", "judge"}, {"id", "p0", "p1", "same"})
-    if not isinstance(spec, dict) or not any(kind <= set(spec) for kind in kinds):
+    if not isinstance(spec, dict) or not any(kind <= set(spec) for kind in KINDS):
         received = sorted(spec) if isinstance(spec, dict) else spec or shown(dataset)
         raise ValueError(
-            f"Expected a tf.data.Dataset of bapps/2afc or bapps/jnd. Received: {received}"
+            "Expected a tf.data.Dataset of judgements, such as bapps/2afc or bapps/jnd. "
+            f"Received: {received}"
         )
     images = [name for name in ("ref", "p0", "p1") if name in spec]
-    answer = "judge" if "ref" in images else "same"
-    names = ("d0", "d1") if "ref" in images else ("distance",)
+    kept = [name for name in ("judge", "same", "opinion", "reference") if name in spec]
+    names = ("d0", "d1") if "judge" in spec else ("distance",)
     compute = _compiled(metric, [spec[name] for name in images])
-    for batch in in_batches(dataset, batch_size):
-        ids = np.array([os.fsdecode(name) for name in batch["id"].numpy()])
+    indexed = dataset.enumerate().map(lambda index, example: example | {"index": index})
+    any_size = any(None in spec[name].shape.as_list() for name in images)
+    grouped = _by_size(indexed, images[0], batch_size) if any_size else None
+    for batch in in_batches(indexed, batch_size) if grouped is None else grouped:
+        ids = _text(batch["id"])
         columns = dict(zip(names, compute([batch[name] for name in images]), strict=True))
         for name, column in columns.items():
             if column.shape != ids.shape:
@@ -103,7 +116,28 @@ def _batch_distances(
                     f"Expected a metric that gives one distance for each of {len(ids)} pairs. "
                     f"Received: {name}.shape={column.shape}"
                 )
-        yield {"id": ids, **columns, answer: batch[answer].numpy()}
+        said = {name: batch[name].numpy() for name in kept if name != "reference"}
+        if "reference" in kept:
+            said["reference"] = _text(batch["reference"])
+        yield {"index": batch["index"].numpy(), "id": ids, **columns, **said}
+
+
+def _text(tensor: tf.Tensor) -> npt.NDArray[Any]:
+    return np.array([os.fsdecode(name) for name in tensor.numpy()])
+
+
+def _by_size(dataset: tf.data.Dataset, image: str, batch_size: int) -> tf.data.Dataset:
+    """Batches of examples whose images have one size, as they fill up."""
+    check_count("batch_size", batch_size)
+
+    def size(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        height, width, _ = tf.unstack(tf.shape(example[image], out_type=tf.int64))
+        return height * 2**32 + width
+
+    batches = dataset.group_by_window(
+        size, lambda _, window: window.batch(batch_size), window_size=batch_size
+    )
+    return batches.prefetch(2)
 
 
 def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
@@ -149,6 +183,10 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
 
 
 def _score(columns: Columns) -> Callable[..., float]:
+    if "opinion" in columns:
+        raise ValueError(
+            "Expected columns of 2AFC or JND. Received: opinion scores, see evaluation.correlations"
+        )
     return scores.two_afc_score if "judge" in columns else scores.jnd_score
 
 

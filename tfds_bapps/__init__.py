@@ -4,7 +4,16 @@ Importing this package makes `tfds.load("bapps/2afc")` and `tfds.load("bapps/jnd
 """
 
 from tfds_bapps.bapps_dataset_builder import Builder
+from tfds_bapps.manifests import load_manifest
 from tfds_bapps.reading import check_images, load_paths, load_tree, read_images
 from tfds_bapps.tree import splits
 
-__all__ = ["Builder", "check_images", "load_paths", "load_tree", "read_images", "splits"]
+__all__ = [
+    "Builder",
+    "check_images",
+    "load_manifest",
+    "load_paths",
+    "load_tree",
+    "read_images",
+    "splits",
+]

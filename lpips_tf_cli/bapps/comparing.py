@@ -64,9 +64,7 @@ def _read(path: Path) -> dict[str, evaluation.Columns]:
             f"Expected a file of --save-distances. Received: {path}: {error}"
         ) from error
     if not names:
-        raise ValueError(
-            f"Expected a file of --save-distances. Received: {path}: the file is empty"
-        )
+        raise ValueError(f"Expected a file of --save-distances. Received: {path} without a line")
     if names not in KINDS or not rows:
         raise ValueError(
             f"Expected a file of --save-distances, with {' or '.join(map(','.join, KINDS))}. "

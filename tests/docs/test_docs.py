@@ -75,6 +75,14 @@ def workplace(tmp_path, monkeypatch):
     torch_files.save(tmp_path / "alex.pth", heads)
     for split in tree.splits("2afc"):
         write_photographs(tmp_path / "bapps", "2afc", split, 3)
+    folder = "bapps/2afc/val/cnn"
+    (tmp_path / "study.csv").write_text(
+        "reference,image0,image1,judge\n"
+        + "".join(
+            f"{folder}/ref/{i:06}.png,{folder}/p0/{i:06}.png,{folder}/p1/{i:06}.png,0.{i}\n"
+            for i in range(3)
+        )
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path / "home"))
     return tmp_path

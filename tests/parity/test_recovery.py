@@ -14,7 +14,7 @@ from lpips_tf import feature_cache, scores, training
 if not official.INSTALLED:
     pytest.skip("PyTorch and lpips are not installed (the extra `parity`)", allow_module_level=True)
 
-TRAINED, HELD_OUT, EPOCHS, RATE = 2400, 400, 5, 2e-3
+TRAINED, HELD_OUT, EPOCHS, RATE = 1600, 300, 7, 2e-3
 
 
 @pytest.fixture(scope="module")

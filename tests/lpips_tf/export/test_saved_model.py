@@ -15,9 +15,7 @@ import lpips_tf
 from lpips_tf import export
 
 
-@pytest.mark.parametrize(
-    "options", [{}, pytest.param({"net": "vgg", "lpips": False}, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("options", [{}, pytest.param({"lpips": False}, marks=pytest.mark.slow)])
 def test_saved_model_equals_the_metric(saved, photos, options):
     metric, folder = saved(**options)
     expected, embedded = metric(*photos), metric.embed(photos[0])

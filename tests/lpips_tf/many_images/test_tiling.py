@@ -20,7 +20,7 @@ def test_tiles_give_the_distance_and_layers_of_the_whole_image(build, net):
     assert found_layers == pytest.approx([float(numbers(x)[0]) for x in layers], rel=1e-5)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
 @pytest.mark.slow
 def test_tiles_give_the_distance_at_every_remainder_of_the_largest_stride(build, net):
     metric = build(net)

@@ -49,7 +49,7 @@ def test_a_host_says_that_another_stopped():
 def test_two_hosts_train_the_same_heads_as_one_and_the_first_writes(train, tmp_path, root):
     """Each with half of a batch."""
     options = ("--dropout", 0, "--validation", "val/cnn", "--batch-size", 6, "--datasets",
-               "train/cnn")  # fmt: skip
+               "train/cnn", "--epochs", 1, "--decay-epochs", 1)  # fmt: skip
     assert train(tmp_path / "one", *options)[0] == 0
     ports = free_ports(2)
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}

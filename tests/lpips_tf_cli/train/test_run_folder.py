@@ -165,7 +165,8 @@ def test_the_script_trains_and_scores(root, tmp_path):
     table = (tmp_path / "run" / "scores.txt").read_text()
     assert done.stdout.endswith(table)
     named = [line.split()[0] for line in table.splitlines()]
-    assert named[1:] == [s.replace("_", "/") for s in tree.splits("2afc")[3:]] + ["mean"]
+    means = ["distortions", "algorithms", "mean"]
+    assert named[1:] == [s.replace("_", "/") for s in tree.splits("2afc")[3:]] + means
     metric = keras.saving.load_model(tmp_path / "run/checkpoints/last.keras").metric
     d0, d1 = (numbers(d) for d in metric.distances(*first_triplets(root)))
     rows = (tmp_path / "run" / "distances.csv").read_text().splitlines()
