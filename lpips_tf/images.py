@@ -79,6 +79,11 @@ def decode(content: bytes, name: str, srgb: bool = False) -> npt.NDArray[np.uint
         return _pixels(image, name, srgb)
 
 
+def from_pillow(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """Converts a Pillow image as `load` converts that of a file; warnings call it `name`."""
+    return _pixels(image, name, srgb=False)
+
+
 def size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """The (height, width) that `load` gives, read from the file's header.
 

@@ -33,8 +33,13 @@ def two_afc_score(d0: Any, d1: Any, judge: Any) -> float:
         ValueError: no or different numbers of values, a distance that is NaN, or a judgement
             outside [0, 1].
     """
+    return float(np.mean(agreement(d0, d1, judge)))
+
+
+def agreement(d0: Any, d1: Any, judge: Any) -> npt.NDArray[np.float64]:
+    """What each triplet counts in `two_afc_score`, (N,), which takes the same arguments."""
     d0, d1, judge = _checked(d0=d0, d1=d1, judge=judge)
-    return float(np.mean((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2))
+    return np.asarray((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2)
 
 
 def best_two_afc_score(judge: Any) -> float:

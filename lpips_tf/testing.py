@@ -18,6 +18,7 @@ from PIL import Image
 
 from lpips_tf import images
 from lpips_tf._support.arguments import is_number, shown
+from lpips_tf._support.image_batches import as_rgb
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.metric import LPIPS, check_metric
 
@@ -83,7 +84,7 @@ def default_metric() -> LPIPS:
 
 
 def as_array(name: str, image: Any) -> npt.NDArray[Any]:
-    """The image, as `assert_similar` takes it, as an array (H, W, 3).
+    """The image, as `assert_similar` takes it, or a grey one (H, W, 1), as an array (H, W, 3).
 
     Raises:
         OSError: a file is no image.
@@ -94,14 +95,13 @@ def as_array(name: str, image: Any) -> npt.NDArray[Any]:
     if isinstance(image, (bytes, bytearray)):
         return images.decode(bytes(image), name)
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return images.from_pillow(image, name)
     if getattr(image, "ndim", None) != 3 or image.shape[-1] not in (1, 3):
         raise ValueError(
             f"Expected {name} as an image: an array (H, W, 3), a path, bytes or a Pillow image. "
             f"Received: {shown(image)}"
         )
-    array: npt.NDArray[Any] = keras.ops.convert_to_numpy(image)
-    return array
+    return np.asarray(as_rgb(keras.ops.convert_to_numpy(image)[None])[0])
 
 
 def _size(image: npt.NDArray[Any]) -> str:

@@ -58,7 +58,7 @@ def load_manifest(
         Examples in the order of the table, with "id", the number of the row from 0 as text; "ref",
         "p0" and, for 2AFC, "p1", (H, W, 3) uint8; "judge" or "opinion", float32; and for opinions
         "reference", its path. `lpips_tf.evaluation.distances` takes them. An image that cannot be
-        read raises tf.errors.InvalidArgumentError when it is reached, which names it.
+        read raises a tf.errors.OpError when it is reached, which names it.
 
     Raises:
         OSError: the table cannot be read.
@@ -143,7 +143,7 @@ def _kind(path: Path, columns: Sequence[str]) -> str:
 def _check_path(table: Path, number: int, name: Any) -> None:
     if not isinstance(name, str) or not name:
         raise ValueError(f"Expected a path. Received: {table}, row {number}: {name!r}")
-    if os.path.isabs(name) or os.path.normpath(name).startswith(".."):  # noqa: PTH117
+    if Path(name).is_absolute() or Path(os.path.normpath(name)).parts[0] == "..":
         raise ValueError(
             "Expected paths within the folder of the table. "
             f"Received: {table}, row {number}: {name}"

@@ -101,10 +101,9 @@ def fit_logistic(x: Numbers, y: Numbers) -> Numbers:
         return nothing
     start = (y.max(), y.min(), x.mean(), x.std() / PARAMETERS)
     try:
-        with warnings.catch_warnings(), np.errstate(over="ignore"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # of curves that are tried
             warnings.simplefilter("ignore", optimize.OptimizeWarning)  # the parameters' covariance
             found, _ = optimize.curve_fit(_logistic, x, y, start, maxfev=20_000)
-        with np.errstate(over="ignore"):
             return np.asarray(_logistic(x, *found))
     except RuntimeError:  # it does not converge
         return nothing

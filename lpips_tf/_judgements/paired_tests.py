@@ -49,7 +49,8 @@ def compare(a: Columns | Sequence[Columns], b: Columns | Sequence[Columns]) -> C
         b: the same of another metric. The order of examples may differ.
 
     Returns:
-        The comparison. The interval and the p-value are NaN for a single example.
+        The comparison. The interval and the p-value are NaN for a single example, and where a JND
+        score is, as nobody saw two equal images.
 
     Raises:
         ValueError: columns of different examples, judgements or kinds, or with NaN.
@@ -73,8 +74,9 @@ class _TwoAFC:
     flips = FLIPS
 
     def __init__(self, a: Columns, b: Columns) -> None:
-        self.scores = [scores.two_afc_score(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
-        self._differences = _agreement(a) - _agreement(b)
+        agreements = [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
+        self.scores = [float(agreement.mean()) for agreement in agreements]
+        self._differences = agreements[0] - agreements[1]
         self.count = len(self._differences)
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
@@ -101,9 +103,11 @@ class _JND:
     flips = RESAMPLES
 
     def __init__(self, a: Columns, b: Columns) -> None:
-        self._ranks = [_ranks(x["distance"]) for x in (a, b)]
+        from scipy import stats
+
         self._same = np.asarray(a["same"], np.float64)
-        self.scores = [scores.jnd_score(ranks, self._same) for ranks in self._ranks]
+        self.scores = [scores.jnd_score(x["distance"], self._same) for x in (a, b)]
+        self._ranks = [stats.rankdata(x["distance"]) for x in (a, b)]
         self.count = len(self._same)
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
@@ -128,7 +132,7 @@ class _JND:
 def _compared(tests: Sequence[_TwoAFC | _JND]) -> Comparison:
     score_a, score_b = np.mean([test.scores for test in tests], axis=0).tolist()
     difference = score_a - score_b
-    if max(test.count for test in tests) < 2:
+    if max(test.count for test in tests) < 2 or np.isnan(difference):
         return Comparison(score_a, score_b, difference, *[float("nan")] * 3)
     rng = np.random.default_rng(0)
     resampled = np.mean([test.resampled(rng, RESAMPLES) for test in tests], axis=0)
@@ -138,18 +142,6 @@ def _compared(tests: Sequence[_TwoAFC | _JND]) -> Comparison:
     # The swap that changes nothing is one of them; sums in another order differ by rounding.
     as_large = 1 + int(np.sum(np.abs(flipped) >= abs(difference) - 1e-12))
     return Comparison(score_a, score_b, difference, low, high, as_large / (1 + flips))
-
-
-def _agreement(columns: Columns) -> Numbers:
-    """The share of people who chose as the metric does, of each triplet (Zhang et al. 2018)."""
-    d0, d1, judge = (np.asarray(columns[name], np.float64) for name in ("d0", "d1", "judge"))
-    return np.asarray((d0 < d1) * (1 - judge) + (d1 < d0) * judge + (d0 == d1) / 2)
-
-
-def _ranks(values: npt.NDArray[Any]) -> Numbers:
-    """The ranks of numbers; equal ones share the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 def _in_chunks(times: int, width: int, compute: Callable[[int], Numbers]) -> Numbers:

@@ -13,6 +13,7 @@ from lpips_tf_cli.console.list_options import ListOptions
 from lpips_tf_cli.console.metric_options import MetricOptions
 from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.options import (
+    OTHER_FIGURES,
     Output,
     Report,
     Resize,
@@ -89,7 +90,16 @@ def dirs(
 
 
 def _check_folders(reference: Path, folders: list[Path]) -> None:
-    """Refuses folders that are given twice as wrong usage."""
+    """Refuses folders whose columns could not be told apart as wrong usage."""
     given = [reference, *folders]
-    if len(given) > 2 and (twice := [path for path in given if given.count(path) > 1]):
+    if len(folders) < 2:
+        return
+    if twice := [path for path in given if given.count(path) > 1]:
         raise typer.BadParameter(f"Expected each folder once. Received: {twice[0]} again")
+    columns = ["name", "resized", "error", *map(str, folders)]
+    columns += [f"{folder} {figure}" for folder in folders for figure in OTHER_FIGURES]
+    if taken := [folder for folder in folders if columns.count(str(folder)) > 1]:
+        raise typer.BadParameter(
+            "Expected folders that are not called as another column of the table. "
+            f"Received: {taken[0]}"
+        )

@@ -35,11 +35,6 @@ class ListOptions:
         typer.Option(min=1, metavar="N", help="Only the first N images.", show_default=False),
     ] = None
 
-    @property
-    def chooses(self) -> bool:
-        """Whether only some images are taken."""
-        return self.list_file is not None or self.first is not None
-
     def without_list(self) -> ListOptions:
         """The options for all images."""
         return dataclasses.replace(self, list_file=None, first=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,23 +39,16 @@ SkipErrors = Annotated[
         "--skip-errors", help="Go on after images that cannot be read; the exit code is then 1."
     ),
 ]
-Resize = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="Resize images first: reference (to its size), WIDTHxHEIGHT, or the shorter side.",
-        show_default=False,
-    ),
-]
-ResizeAll = Annotated[
-    str | None,
-    typer.Option(
-        "--resize",
-        metavar="SIZE",
-        help="Resize images first: WIDTHxHEIGHT, or the shorter side.",
-        show_default=False,
-    ),
-]
+
+
+def _resize_option(sizes: str) -> Any:
+    text = f"Resize images first: {sizes}."
+    return typer.Option("--resize", metavar="SIZE", help=text, show_default=False)
+
+
+SIZES = "WIDTHxHEIGHT, or the shorter side"
+Resize = Annotated[str | None, _resize_option(f"reference (to its size), {SIZES}")]
+ResizeAll = Annotated[str | None, _resize_option(SIZES)]  # where no image is the reference
 With = Annotated[
     str | None,
     typer.Option(

@@ -174,11 +174,13 @@ def _first(frames: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
 
 def _keep_worst(found: ComparedVideos, batch: video.Frames, start: int, keep: int) -> None:
     """Keeps the frames that differ most so far, with copies of their images."""
-    for place, distance in enumerate(floats_of(batch.distances)):
-        images = batch.frames0[place].copy(), batch.frames1[place].copy()
-        found.worst.append(Frame(start + place * found.every, distance, *images))
-        if len(found.worst) > keep:
-            found.worst = heapq.nlargest(keep, found.worst, key=lambda f: _rank(f.distance))
+    candidates = found.worst + [
+        Frame(start + place * found.every, distance, batch.frames0[place], batch.frames1[place])
+        for place, distance in enumerate(floats_of(batch.distances))
+    ]
+    worst = heapq.nlargest(keep, candidates, key=lambda f: _rank(f.distance))
+    # Copies, as a view would keep the whole batch.
+    found.worst = [f._replace(reference=f.reference.copy(), image=f.image.copy()) for f in worst]
 
 
 def _rank(distance: float) -> float:

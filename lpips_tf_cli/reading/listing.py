@@ -70,9 +70,8 @@ def common_names(
         (folder, sorted(names[key] for key in names.keys() - common))
         for folder, names in zip(folders, found, strict=True)
     ]
-    names = sorted(found[0][key] for key in common)
-    if options.chooses:
-        names = _chosen(names, "all folders", options)
+    names = _chosen(sorted(found[0][key] for key in common), "all folders", options)
+    if options.list_file is not None:  # whose names all folders have
         alone = [(folder, []) for folder in folders]
     by_name = {name: key for key, name in found[0].items()}
     items = [

@@ -57,6 +57,19 @@ def test_an_image_may_be_an_array_a_file_its_bytes_or_a_pillow_image(pair, tmp_p
         assert assert_similar(form, path, at_most=1e-6) <= 1e-6
 
 
+def test_pillow_images_are_converted_as_files_are(pair, tmp_path):
+    """A plain `convert` would drop the transparency, and clip 16 bits."""
+    clear = Image.fromarray(np.dstack([pair[0], np.full((64, 64, 1), 90, "uint8")]))
+    deep = Image.fromarray(pair[0][..., 0].astype("uint16") * 257)
+    for name, image in (("clear", clear), ("deep", deep)):
+        image.save(tmp_path / f"{name}.png")
+    with pytest.warns(UserWarning, match="laid over white"):
+        assert assert_similar(clear, tmp_path / "clear.png", at_most=0) == 0
+    assert assert_similar(deep, tmp_path / "deep.png", at_most=0) == 0
+    grey = pair[0][..., :1]
+    assert assert_similar(grey, np.repeat(grey, 3, axis=-1), at_most=0) == 0
+
+
 def test_other_sizes_and_nan_fail(pair):
     with pytest.raises(AssertionError, match="actual of 64x40 pixels and expected of 64x64"):
         assert_similar(pair[0][:40], pair[1])

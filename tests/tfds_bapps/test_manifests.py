@@ -153,6 +153,13 @@ def test_tables_that_do_not_fit_are_refused(mixed, content, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_name_may_begin_with_dots(mixed):
+    folder, arrays = mixed
+    Image.fromarray(arrays[0][0]).save(folder / "..r.png")
+    table = write(folder / "dots.csv", OPINIONS, [["..r.png", "a0.png", 1]])
+    assert len(list(tfds_bapps.load_manifest(table))) == 1
+
+
 def test_what_cannot_be_read_is_named(mixed):
     folder = mixed[0]
     with pytest.raises(OSError, match="Cannot read"):

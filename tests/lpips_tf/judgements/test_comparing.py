@@ -118,6 +118,11 @@ def test_a_single_example_has_no_interval():
     assert np.isnan(found[3:]).all()
 
 
+def test_a_score_that_is_not_defined_has_no_p_value():
+    a, b = (pairs(20, seed) | {"same": np.zeros(20)} for seed in (1, 2))
+    assert np.isnan(evaluation.compare(a, b)).all()
+
+
 def test_columns_that_do_not_fit_are_refused():
     a = triplets(20)
     changed = {

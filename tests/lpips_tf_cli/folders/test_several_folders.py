@@ -74,8 +74,13 @@ def test_a_row_needs_all_folders(run, three):
     assert [row["error"] != "" for row in table(out)] == [False, False, False, True, False]
     assert f"in {three[0]}, but not in all folders: 3.png" in err
     assert "(4 pairs, 1 error)" in err
+    code, _, err = run("dirs", three[0], three[1], three[2], "--skip-errors", "--first", 2)
+    assert (code, "not in all folders: 3.png" in err) == (0, True)
     code, _, err = run("dirs", three[0], three[1], three[1])
     assert (code, "Expected each folder once" in err) == (2, True)
+    for folders in (("a", "error"), ("a", "a ssim")):
+        code, _, err = run("dirs", "reference", *folders)
+        assert (code, f"Received: {folders[1]}" in err) == (2, True)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 9, 30, 400])
