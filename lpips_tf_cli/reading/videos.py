@@ -120,8 +120,7 @@ class VideoFile(Video):
         first = next(self.read(1), None)
         if first is None:
             raise ValueError(
-                f"Expected a video with frames. Received: {path} without any"
-                + (f": {self.error}" if self.error else "")
+                f"Expected a video with frames. Received: {self.error or f'{path} without any'}"
             )
         self.size = first.shape[:2]
         self.error = None
