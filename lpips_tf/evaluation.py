@@ -6,7 +6,7 @@ TensorFlow computes the distances in compiled batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,11 +15,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf import scores
+from lpips_tf._judgements.batches import by_size, compiled
 from lpips_tf._judgements.correlations import Correlation, Correlations, correlations
 from lpips_tf._judgements.paired_tests import Comparison, compare
 from lpips_tf._support.arguments import check_count, shown
-from lpips_tf.baselines import Baseline
-from lpips_tf.metric import LPIPS
+from lpips_tf._support.image_batches import batch_length
 
 __all__ = [
     "Columns",
@@ -57,8 +57,8 @@ def distances(
             created there too.
         dataset: of single examples, as `tfds.load` gives those of BAPPS, and
             `tfds_bapps.load_manifest` those of a table. Images may differ in size between examples;
-            those of one size are then computed together, and up to `batch_size` of each size held.
-        batch_size: examples that are computed at once.
+            those of one size are then computed together.
+        batch_size: examples that are computed at once, fewer where images are large.
         progress: called as `progress(done, total)` after each batch; the total is negative where
             `dataset.cardinality()` does not know it.
 
@@ -103,11 +103,10 @@ def _batch_distances(
     images = [name for name in ("ref", "p0", "p1") if name in spec]
     kept = [name for name in ("judge", "same", "opinion", "reference") if name in spec]
     names = ("d0", "d1") if "judge" in spec else ("distance",)
-    compute = _compiled(metric, [spec[name] for name in images])
+    compute = compiled(metric, [spec[name] for name in images])
     indexed = dataset.enumerate().map(lambda index, example: example | {"index": index})
-    any_size = any(None in spec[name].shape.as_list() for name in images)
-    grouped = _by_size(indexed, images[0], batch_size) if any_size else None
-    for batch in in_batches(indexed, batch_size) if grouped is None else grouped:
+    check_count("batch_size", batch_size)
+    for batch in _same_sized(indexed, [spec[name] for name in images], images[0], batch_size):
         ids = _text(batch["id"])
         columns = dict(zip(names, compute([batch[name] for name in images]), strict=True))
         for name, column in columns.items():
@@ -122,22 +121,21 @@ def _batch_distances(
         yield {"index": batch["index"].numpy(), "id": ids, **columns, **said}
 
 
+def _same_sized(
+    dataset: tf.data.Dataset, specs: Sequence[tf.TensorSpec], image: str, batch_size: int
+) -> Iterable[dict[str, tf.Tensor]]:
+    """Batches of examples whose images have one size."""
+    check_count("batch_size", batch_size)
+    if any(None in spec.shape.as_list() for spec in specs):
+        return by_size(dataset.prefetch(2), image, batch_size)
+    height, width, _ = specs[0].shape.as_list()
+    batches: Iterable[dict[str, tf.Tensor]]
+    batches = in_batches(dataset, batch_length((height, width), batch_size))
+    return batches
+
+
 def _text(tensor: tf.Tensor) -> npt.NDArray[Any]:
     return np.array([os.fsdecode(name) for name in tensor.numpy()])
-
-
-def _by_size(dataset: tf.data.Dataset, image: str, batch_size: int) -> tf.data.Dataset:
-    """Batches of examples whose images have one size, as they fill up."""
-    check_count("batch_size", batch_size)
-
-    def size(example: dict[str, tf.Tensor]) -> tf.Tensor:
-        height, width, _ = tf.unstack(tf.shape(example[image], out_type=tf.int64))
-        return height * 2**32 + width
-
-    batches = dataset.group_by_window(
-        size, lambda _, window: window.batch(batch_size), window_size=batch_size
-    )
-    return batches.prefetch(2)
 
 
 def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
@@ -192,50 +190,3 @@ def _score(columns: Columns) -> Callable[..., float]:
 
 def _values(columns: Columns) -> list[npt.NDArray[Any]]:
     return [column for name, column in columns.items() if name != "id"]
-
-
-def _compiled(
-    metric: Callable[[Any, Any], Any], image_specs: list[tf.TensorSpec]
-) -> Callable[[Sequence[Any]], list[npt.NDArray[Any]]]:
-    """A function of a list of batches to the distances of the others from the first, as arrays.
-
-    The first is the reference or p0. Under a `tf.distribute` strategy each replica takes a part.
-    """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1 and isinstance(metric, (LPIPS, Baseline)):  # these keep their own graphs
-        return lambda batches: [d.numpy() for d in _from_first(metric, batches)]
-
-    signature = [tf.TensorSpec((None, *spec.shape), spec.dtype) for spec in image_specs]
-    function = _from_first if replicas == 1 else _distributed
-
-    @tf.function(input_signature=signature, autograph=False)
-    def graph(*batches: tf.Tensor) -> list[tf.Tensor]:
-        return function(metric, batches)
-
-    return lambda batches: [d.numpy() for d in graph(*batches)]
-
-
-def _from_first(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[Any]:
-    first, *others = batches
-    if isinstance(metric, LPIPS):
-        found: list[Any] = metric.distances(first, *others)
-        return found
-    return [metric(first, other) for other in others]
-
-
-def _distributed(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[tf.Tensor]:
-    """The distances as `_from_first` gives them, within a graph, a part on each replica.
-
-    Parts have equal size: where there is a remainder, the last example is computed more than once.
-    """
-    strategy = tf.distribute.get_strategy()
-    size = tf.shape(batches[0])[0]
-    part = -(-size // strategy.num_replicas_in_sync)
-
-    def own_part() -> list[tf.Tensor]:
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * part
-        rows = tf.minimum(tf.range(first, first + part), size - 1)
-        return _from_first(metric, [tf.gather(batch, rows) for batch in batches])
-
-    parts = [strategy.experimental_local_results(d) for d in strategy.run(own_part)]
-    return [tf.concat(part, axis=0)[:size] for part in parts]

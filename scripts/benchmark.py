@@ -171,7 +171,8 @@ def evaluation_table() -> str:
     with tempfile.TemporaryDirectory() as folder:
         bapps_evaluation.write_examples(Path(folder), TRIPLETS)
         times = medians(bapps_evaluation.calls(Path(folder), "alex"), EVALUATION_ROUNDS)
-    rates = {key: 1e3 * TRIPLETS / time for key, time in times.items()}
+        files = medians(bapps_evaluation.calls_of_files(Path(folder), "alex"), EVALUATION_ROUNDS)
+    rates = {key: 1e3 * TRIPLETS / time for key, time in (times | files).items()}
     ratios = [rates["ours"] / rates[key] for key in ("nchw", "nhwc")]
     row = ["alex", *(f"{rates[key]:,.0f}" for key in ("nchw", "nhwc", "ours"))]
     row += [*(f"**{ratio:.2f}**" for ratio in ratios)]
@@ -180,7 +181,10 @@ def evaluation_table() -> str:
               "lpips_tf (triplets/s)", "ratio", "ratio to channels-last",
               "official input alone (triplets/s)", "ours (triplets/s)"]  # fmt: skip
     title = f"Evaluation on {TRIPLETS:,} triplets of BAPPS' format, from files, batches of 50"
-    return f"{title}\n\n" + table(header, [row])
+    own = [f"{rates[key]:,.0f}" for key in ("tree", "table")]
+    own_header = ["", "`--bapps-dir` (triplets/s)", "`--judgements` (triplets/s)", "ratio"]
+    own_row = ["alex", *own, f"**{rates['table'] / rates['tree']:.2f}**"]
+    return f"{title}\n\n{table(header, [row])}\n\n" + table(own_header, [own_row])
 
 
 def heads_table() -> str:

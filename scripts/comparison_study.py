@@ -1,9 +1,15 @@
-"""Studies `lpips_tf.evaluation.compare` on made judgements, for the table in docs/bapps.md.
+"""Studies `lpips_tf.evaluation.compare` on synthetic judgements, for the tables in docs/bapps.md.
 
-Each of many data sets has triplets whose answer is clear to varying degrees. Five people judge
-each, and two metrics choose the right image with given probabilities, not independently of each
-other, as metrics err on the same examples. The table has the share of data sets whose interval
-holds the true difference of the scores, and whose p-value is below 0.05.
+Two kinds of data sets are drawn many times:
+
+- Triplets whose answer is clear to varying degrees. Five people judge each, and two metrics choose
+  the right image with given probabilities, not independently of each other, as metrics err on the
+  same examples.
+- Opinions of 20 images of each reference. What the distances of two metrics do not explain is
+  partly common to both metrics, and partly to the images of a reference.
+
+The tables have the share of data sets whose interval holds the true difference of the scores, and
+whose p-value is below 0.05.
 
 python scripts/comparison_study.py
 """
@@ -11,9 +17,11 @@ python scripts/comparison_study.py
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 import numpy as np
 from benchmarks.markdown_tables import table
+from scipy import stats
 
 from lpips_tf.evaluation import compare
 
@@ -21,12 +29,20 @@ PEOPLE = 5
 CASES = [  # triplets, and by how much A is right more often than B
     (200, 0.0), (1000, 0.0), (5000, 0.0), (200, 0.04), (1000, 0.04), (5000, 0.04),
 ]  # fmt: skip
+OPINION_CASES = [(25, 0.0), (80, 0.0), (25, 0.02), (80, 0.02)]  # references, difference
+IMAGES = 20  # of each reference
 RIGHT, SHARED = 0.75, 0.6  # how often B is right, and for how many triplets A does as B
 
 
-def made_columns(
-    rng: np.random.Generator, count: int, better: float
-) -> list[dict[str, np.ndarray]]:
+# Of what distances do not explain, in standard deviations of what they do: B's own, A's own where
+# A is better by 0.02, and what both have in common, for each reference and for each image.
+OWN, BETTER = 0.4, 0.33
+OF_REFERENCE, OF_IMAGE = 0.3, 0.4
+
+Columns = dict[str, np.ndarray]
+
+
+def triplets(rng: np.random.Generator, count: int, better: float) -> tuple[Columns, Columns]:
     """The columns of two metrics, A and B, with the difference that their scores truly have."""
     clear = rng.uniform(0.5, 1, count)  # how many people find the right image nearer
     right = rng.integers(2, size=count)
@@ -42,7 +58,22 @@ def made_columns(
         d0, d1 = nearer.astype(float), 1.0 - nearer
         ids = np.char.mod("%06d", np.arange(count))
         found.append({"id": ids, "d0": d0, "d1": d1, "judge": judge})
-    return found
+    return found[0], found[1]
+
+
+def opinions(rng: np.random.Generator, references: int, own: float) -> tuple[Columns, Columns]:
+    """The columns of two metrics, A and B, with A's own part of what distances do not explain."""
+    shape = (references, IMAGES)
+    opinion = rng.normal(0, 1, shape)
+    common = rng.normal(0, OF_REFERENCE, (references, 1)) + rng.normal(0, OF_IMAGE, shape)
+    said: Columns = {"opinion": opinion.ravel()}
+    said |= {"reference": np.repeat(np.arange(references), IMAGES)}
+    said |= {"id": np.char.mod("%06d", np.arange(opinion.size))}
+    distances = []
+    for deviation in (own, OWN):
+        own_part = rng.normal(0, deviation, (references, 1)) / 2 + rng.normal(0, deviation, shape)
+        distances.append({"distance": (own_part + common - opinion).ravel()})
+    return said | distances[0], said | distances[1]
 
 
 def true_difference(better: float) -> float:
@@ -53,17 +84,36 @@ def true_difference(better: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--datasets", type=int, default=500)
-    count = parser.parse_args().datasets
-    rows = []
-    for triplets, better in CASES:
-        rng = np.random.default_rng(triplets)
-        found = [compare(*made_columns(rng, triplets, better)) for _ in range(count)]
-        true = true_difference(better)
-        covered = np.mean([c.low - 1e-12 <= true <= c.high + 1e-12 for c in found])
-        small = np.mean([c.p_value < 0.05 for c in found])
-        rows.append([f"{triplets:,}", f"{100 * true:.1f}%", f"{covered:.1%}", f"{small:.1%}"])
-    header = ["triplets", "true difference", "intervals that hold it", "p < 0.05"]
-    print(table(header, rows))
+    parser.add_argument("--only", choices=["triplets", "opinions"])
+    args = parser.parse_args()
+    header = ["true difference", "intervals that hold it", "p < 0.05"]
+    if args.only != "opinions":
+        rows = []
+        for count, better in CASES:
+            rng = np.random.default_rng(count)
+            pairs = (triplets(rng, count, better) for _ in range(args.datasets))
+            true = true_difference(better)
+            rows.append([f"{count:,}", f"{true:.1%}", *shares(pairs, true)])
+        print(table(["triplets", *header], rows))
+    if args.only != "triplets":
+        rows = []
+        for count, better in OPINION_CASES:
+            own = BETTER if better else OWN
+            a, b = opinions(np.random.default_rng(0), 20_000, own)
+            scores = [stats.spearmanr(-x["distance"], x["opinion"]).statistic for x in (a, b)]
+            true = scores[0] - scores[1] if better else 0.0
+            rng = np.random.default_rng(count)
+            pairs = (opinions(rng, count, own) for _ in range(args.datasets))
+            rows.append([f"{count}", f"{true:.3f}", *shares(pairs, true)])
+        print(table(["references", *header], rows))
+
+
+def shares(pairs: Iterable[tuple[Columns, Columns]], true: float) -> list[str]:
+    """How often the interval holds the true difference, and how often p is below 0.05."""
+    found = [compare(a, b) for a, b in pairs]
+    covered = np.mean([c.low - 1e-12 <= true <= c.high + 1e-12 for c in found])
+    small = np.mean([c.p_value < 0.05 for c in found])
+    return [f"{covered:.1%}", f"{small:.1%}"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Studies the intervals of `lpips_tf.evaluation.correlations`, for the table in docs/bapps.md.
+"""Studies the intervals of `lpips_tf.evaluation.correlations`, for docs/own-judgements.md.
 
 Each of many data sets has references with 20 distorted images each. Distances and opinions have a
 known correlation; part of what differs is common to the images of a reference, as in quality
@@ -15,7 +15,8 @@ import argparse
 import numpy as np
 from benchmarks.markdown_tables import table
 
-from lpips_tf._judgements.correlations import pearson, resampled_rows, spearman, with_interval
+from lpips_tf._judgements.correlations import fit_logistic, kendall, pearson, spearman
+from lpips_tf.evaluation import correlations
 
 IMAGES = 20  # of each reference
 REFERENCES = (25, 80)  # TID2013 has 25, KADID-10k 81
@@ -25,19 +26,12 @@ OF_REFERENCE, OF_IMAGE = 0.3, 0.5  # standard deviations of what distances do no
 def made_columns(rng: np.random.Generator, references: int) -> dict[str, np.ndarray]:
     distance = rng.normal(0, 1, (references, IMAGES))
     noise = rng.normal(0, OF_REFERENCE, (references, 1)) + rng.normal(0, OF_IMAGE, distance.shape)
+    opinion = 1 / (1 + np.exp(distance))  # people's scales have ends
     return {
         "reference": np.repeat(np.arange(references), IMAGES),
         "distance": distance.ravel(),
-        "opinion": (-distance + noise).ravel(),
+        "opinion": (opinion + 0.25 * noise).ravel(),
     }
-
-
-def intervals_hold(columns: dict[str, np.ndarray], true: list[float]) -> list[bool]:
-    """Whether Spearman's and Pearson's interval do; Kendall's takes ten times as long."""
-    draws = resampled_rows(columns["reference"])
-    x, y = -columns["distance"], columns["opinion"]
-    found = [with_interval(f, x, y, draws) for f in (spearman, pearson)]
-    return [c.low <= value <= c.high for c, value in zip(found, true, strict=True)]
 
 
 def main() -> None:
@@ -45,13 +39,17 @@ def main() -> None:
     parser.add_argument("--datasets", type=int, default=500)
     count = parser.parse_args().datasets
     whole = made_columns(np.random.default_rng(0), 20_000)
-    true = [f(-whole["distance"], whole["opinion"]) for f in (spearman, pearson)]
+    x, y = -whole["distance"], whole["opinion"]
+    true = [spearman(x, y), kendall(x, y), pearson(x, y), pearson(fit_logistic(x, y), y)]
     rows = []
     for references in REFERENCES:
         rng = np.random.default_rng(references)
-        held = np.array([intervals_hold(made_columns(rng, references), true) for _ in range(count)])
+        found = (correlations(made_columns(rng, references)) for _ in range(count))
+        held = np.array(
+            [[c.low <= t <= c.high for c, t in zip(f, true, strict=True)] for f in found]
+        )
         rows.append([references, *(f"{share:.1%}" for share in held.mean(axis=0))])
-    print(table(["references", "Spearman", "Pearson"], rows))
+    print(table(["references", "Spearman", "Kendall", "Pearson", "fitted Pearson"], rows))
 
 
 if __name__ == "__main__":

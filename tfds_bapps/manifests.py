@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import math
+import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf import images
+from lpips_tf._support.arguments import check_count
 from lpips_tf._support.resizing import shown
+from tfds_bapps.manifest_rows import KINDS, Row, read_rows
 
-
-class Kind(NamedTuple):
-    """One of the two kinds of judgements that a manifest may have."""
-
-    images: dict[str, str]  # names of features, and the columns of their paths
-    answer: str
-
-
-KINDS = {
-    "2afc": Kind({"ref": "reference", "p0": "image0", "p1": "image1"}, "judge"),
-    "opinions": Kind({"ref": "reference", "p0": "image"}, "opinion"),
-}
+Example = dict[str, tf.Tensor]
 
 
 def load_manifest(
     path: str | os.PathLike[str],
     size: tuple[int, int] | None = None,
     as_supervised: bool = False,
+    crop: int | None = None,
 ) -> tf.data.Dataset:
     """The judgements in a table, with their images.
 
@@ -52,160 +43,148 @@ def load_manifest(
         size: (height, width) that all images are resized to, by Pillow's Lanczos filter. By default
             they stay as they are, and rows may differ in size.
         as_supervised: give ((ref, p0, p1), judge), which `lpips_tf.training.RankingModel.fit`
-            takes. For 2AFC and a `size`.
+            takes. For 2AFC and a `size` or `crop`.
+        crop: side in pixels of a square that is cut from the middle of all images, after resizing.
 
     Returns:
-        Examples in the order of the table, with "id", the number of the row from 0 as text; "ref",
-        "p0" and, for 2AFC, "p1", (H, W, 3) uint8; "judge" or "opinion", float32; and for opinions
-        "reference", its path. `lpips_tf.evaluation.distances` takes them. An image that cannot be
-        read raises a tf.errors.OpError when it is reached, which names it.
+        Examples in the order of the table, with "id", the number of the row from 1 as text; "ref",
+        "p0" and, for 2AFC, "p1", (H, W, 3) uint8; "judge", float32, or "opinion", float64; and for
+        opinions "reference", its path. `lpips_tf.evaluation.distances` takes them. An image that
+        cannot be read raises a tf.errors.OpError when it is reached, which names it.
 
     Raises:
         OSError: the table cannot be read.
         ValueError: it lacks columns, or has those of both kinds, or no rows; or a row has a path
             that leaves the folder, a judgement outside [0, 1], or an opinion that is no number.
     """
+    reading = Reading(size, crop)
     kind, rows = read_rows(path)
-    if as_supervised and (kind != "2afc" or size is None):
+    if as_supervised and (kind != "2afc" or None in reading.image_size):
         raise ValueError(
-            f"Expected as_supervised=True with 2AFC and a size. Received: {kind} and size={size}"
+            "Expected as_supervised=True with 2AFC and a size or crop. "
+            f"Received: {kind} with size={size} and crop={crop}"
         )
-    features, answer = KINDS[kind]
-    columns: dict[str, Any] = {
-        name: [os.fsencode(Path(path).parent / row[column]) for row in rows]
-        for name, column in features.items()
-    }
-    columns["id"] = [str(i).zfill(len(str(len(rows)))) for i in range(len(rows))]
-    columns[answer] = np.array([row[answer] for row in rows], np.float32)
-    if kind == "opinions":
-        columns["reference"] = [os.fsencode(row["reference"]) for row in rows]
-
-    def with_images(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        names = list(features)
-        found = tf.numpy_function(
-            lambda *paths: _read_images(paths, size),
-            [example[name] for name in names],
-            [tf.uint8] * len(names),
-        )
-        for image in found:
-            image.set_shape((*(size or (None, None)), 3))
-        return example | dict(zip(names, found, strict=True))
-
-    dataset = tf.data.Dataset.from_tensor_slices(columns)
-    dataset = dataset.map(with_images, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = stored_rows(path, kind, rows)
+    dataset = dataset.map(lambda e: with_images(e, reading), num_parallel_calls=tf.data.AUTOTUNE)
     if as_supervised:
         return dataset.map(lambda e: ((e["ref"], e["p0"], e["p1"]), e["judge"]))
     return dataset
 
 
-def read_rows(path: str | os.PathLike[str]) -> tuple[str, list[dict[str, Any]]]:
-    """The kind of a table's judgements, and its rows with checked paths and numbers.
+def stored_rows(path: str | os.PathLike[str], kind: str, rows: Sequence[Row]) -> tf.data.Dataset:
+    """The examples of `load_manifest`, with the paths of images in place of the images.
+
+    Args:
+        path: of the table.
+        kind, rows: what `read_rows` returns, or some of its rows.
+    """
+    folder = Path(path).parent
+    columns: dict[str, Any] = {
+        name: [os.fsencode(folder / row.images[name]) for row in rows]
+        for name in KINDS[kind].images
+    }
+    columns |= answers(kind, rows) | {"id": [row.id for row in rows]}
+    if kind == "opinions":
+        columns["reference"] = [os.fsencode(row.images["ref"]) for row in rows]
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+def answers(kind: str, rows: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
+    """What people said of rows, under the name of its column."""
+    dtype = np.float32 if kind == "2afc" else np.float64  # as BAPPS has it; as it was written
+    return {KINDS[kind].answer: np.array([row.answer for row in rows], dtype)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """The size that the images of a row get.
+
+    Args:
+        size: (height, width) that they are resized to.
+        crop: side in pixels of a square that is cut from them.
 
     Raises:
-        OSError, ValueError: as `load_manifest` does.
+        ValueError: `crop` is below 1.
     """
-    path = Path(path)
-    try:
-        rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else list(_csv_rows(path))
-    except OSError as error:
-        raise OSError(f"Cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Expected a table in UTF-8. Received: {path}: {error}") from error
-    except csv.Error as error:
-        raise ValueError(f"Expected a table as CSV. Received: {path}: {error}") from error
-    if not rows:
-        raise ValueError(f"Expected a table with rows. Received: {path} without any")
-    kind = _kind(path, list(rows[0]))
-    for number, row in enumerate(rows, 1):
-        for column in KINDS[kind].images.values():
-            _check_path(path, number, row[column])
-        row[KINDS[kind].answer] = _answer(path, number, kind, row)
-    return kind, rows
 
+    size: tuple[int, int] | None = None
+    crop: int | None = None
 
-def _kind(path: Path, columns: Sequence[str]) -> str:
-    found = [
-        kind
-        for kind, (features, answer) in KINDS.items()
-        if {*features.values(), answer} <= set(columns)
-    ]
-    if len(found) != 1:
-        kinds = " or ".join(
-            ", ".join((*features.values(), answer)) for features, answer in KINDS.values()
-        )
-        both = "both, in " if found else ""
-        raise ValueError(
-            f"Expected the columns {kinds}. Received: {both}{path} with {', '.join(columns)[:200]}"
-        )
-    return found[0]
+    def __post_init__(self) -> None:
+        """Checks the crop."""
+        if self.crop is not None:
+            check_count("crop", self.crop)
 
+    @property
+    def image_size(self) -> tuple[int | None, int | None]:
+        """The (height, width) of all images, or None where rows may differ."""
+        if self.crop is not None:
+            return self.crop, self.crop
+        return self.size or (None, None)
 
-def _check_path(table: Path, number: int, name: Any) -> None:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"Expected a path. Received: {table}, row {number}: {name!r}")
-    if Path(name).is_absolute() or Path(os.path.normpath(name)).parts[0] == "..":
-        raise ValueError(
-            "Expected paths within the folder of the table. "
-            f"Received: {table}, row {number}: {name}"
-        )
+    def read(
+        self, paths: Sequence[bytes], place: Sequence[int] | None = None
+    ) -> list[npt.NDArray[np.uint8]]:
+        """The images of a row, of one size.
 
+        Args:
+            paths: of the images.
+            place: seeds of where the square is cut; by default from the middle.
 
-def _answer(table: Path, number: int, kind: str, row: dict[str, Any]) -> float:
-    answer = KINDS[kind].answer
-    try:
-        value = float(row[answer])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value) or (kind == "2afc" and not 0 <= value <= 1):
-        expected = "a share of people, in [0, 1]" if kind == "2afc" else "a number"
-        raise ValueError(
-            f"Expected {answer} as {expected}. Received: {table}, row {number}: {row[answer]!r}"
-        )
-    return value
-
-
-def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        names = next(reader, [])
-        if len(set(names)) < len(names):
-            raise ValueError(
-                f"Expected different columns. Received: {path} with {', '.join(names)}"
-            )
-        for row in filter(None, reader):
-            if len(row) != len(names):
+        Raises:
+            ValueError: images differ in size, or are smaller than the square.
+        """
+        names = [os.fsdecode(path) for path in paths]
+        found = [images.load(name) for name in names]
+        if self.size is not None:
+            found = [images.resize(image, self.size) for image in found]
+        for name, image in zip(names, found, strict=True):
+            if image.shape != found[0].shape:
                 raise ValueError(
-                    f"Expected {len(names)} fields in each row. Received: {path} with {len(row)} "
-                    f"in line {reader.line_num}"
+                    f"Expected images of one size. Received: {names[0]} of "
+                    f"{shown(found[0].shape[:2])} pixels and {name} of {shown(image.shape[:2])}"
                 )
-            yield dict(zip(names, row, strict=True))
+        return found if self.crop is None else self._cropped(names[0], found, place)
+
+    def _cropped(
+        self, name: str, found: list[npt.NDArray[np.uint8]], place: Sequence[int] | None
+    ) -> list[npt.NDArray[np.uint8]]:
+        height, width = found[0].shape[:2]
+        check_crop(name, (height, width), self.crop)
+        space = np.array([height - self.crop, width - self.crop])
+        if place is None:
+            top, left = space // 2
+        else:
+            top, left = np.random.default_rng(place).integers(space + 1)
+        return [image[top : top + self.crop, left : left + self.crop] for image in found]
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        raise ImportError("Parquet files need PyArrow: pip install pyarrow") from error
-    try:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise ValueError(f"Expected a Parquet file. Received: {path}: {error}") from error
-    return rows
+def check_crop(name: str | os.PathLike[str], size: tuple[int, int], crop: int | None) -> None:
+    """Raises ValueError if an image of this (height, width) is smaller than the crop."""
+    if crop is not None and min(size) < crop:
+        raise ValueError(
+            f"Expected images of at least {crop}x{crop} pixels, the crop. "
+            f"Received: {name} of {shown(size)}"
+        )
 
 
-def _read_images(
-    paths: Sequence[bytes], size: tuple[int, int] | None
-) -> list[npt.NDArray[np.uint8]]:
-    """The images of a row, of one size."""
-    names = [os.fsdecode(path) for path in paths]
-    found = [images.load(name) for name in names]
-    if size is not None:
-        found = [images.resize(image, size) for image in found]
-    for name, image in zip(names, found, strict=True):
-        if image.shape != found[0].shape:
-            raise ValueError(
-                f"Expected images of one size. Received: {names[0]} of "
-                f"{shown(found[0].shape[:2])} pixels and {name} of {shown(image.shape[:2])}"
-            )
-    return found
+def with_images(example: Example, reading: Reading, seed: tf.Tensor | None = None) -> Example:
+    """Reads the images of an element of `stored_rows`, within tf.data.
+
+    Args:
+        example: the element.
+        reading: the size of its images.
+        seed: int64; each seed cuts another square from the row. By default the middle is cut.
+    """
+    names = [name for name in ("ref", "p0", "p1") if name in example]
+    inputs = [example[name] for name in names]
+    if seed is not None:
+        inputs += [seed, tf.strings.to_number(example["id"], tf.int64)]
+
+    def read(*given: Any) -> list[npt.NDArray[np.uint8]]:
+        return reading.read(given[: len(names)], given[len(names) :] or None)
+
+    found = tf.numpy_function(read, inputs, [tf.uint8] * len(names))
+    for image in found:
+        image.set_shape((*reading.image_size, 3))
+    return example | dict(zip(names, found, strict=True))

@@ -7,7 +7,7 @@ Images of one reference are not independent, so intervals come from resampling r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +61,9 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
         ValueError: columns that are missing, of different lengths, empty, or with NaN.
     """
     check_flag("lower_is_better", lower_is_better)
-    distance, opinion, references = _checked(columns)
+    distance, opinion, references = checked(columns)
     x, y = -distance, -opinion if lower_is_better else opinion
-    draws = resampled_rows(references)
+    draws = list(resampled_rows(references, RESAMPLES, np.random.default_rng(0)))
     fitted = fit_logistic(x, y)
     return Correlations(
         with_interval(spearman, x, y, draws),
@@ -117,23 +117,24 @@ def _varies(values: Numbers) -> bool:
     return bool(np.ptp(values) > 0)  # False for NaN
 
 
-def resampled_rows(references: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
-    """The rows of each resample: those of as many references, drawn with replacement."""
-    groups = [np.flatnonzero(references == name) for name in np.unique(references)]
-    if len(groups) < 2:
-        return []
-    rng = np.random.default_rng(0)
-    return [
-        np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-        for _ in range(RESAMPLES)
-    ]
+def resampled_rows(
+    references: npt.NDArray[Any], times: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """The rows of each resample: those of as many references, drawn with replacement.
+
+    There are none for a single reference.
+    """
+    _, which = np.unique(references, return_inverse=True)
+    groups = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    for _ in range(times if len(groups) > 1 else 0):
+        yield np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
 
 
 def with_interval(
     statistic: Callable[[Numbers, Numbers], float],
     x: Numbers,
     y: Numbers,
-    draws: list[npt.NDArray[np.int64]],
+    draws: Sequence[npt.NDArray[np.int64]],
 ) -> Correlation:
     """A correlation, and the percentiles of it on resampled rows."""
     value = statistic(x, y)
@@ -144,7 +145,8 @@ def with_interval(
     return Correlation(value, low, high)
 
 
-def _checked(columns: Mapping[str, Any]) -> tuple[Numbers, Numbers, npt.NDArray[Any]]:
+def checked(columns: Mapping[str, Any]) -> tuple[Numbers, Numbers, npt.NDArray[Any]]:
+    """Distances, opinions and references, of one length and finite."""
     names = ("distance", "opinion", "reference")
     if not isinstance(columns, Mapping) or not set(names) <= columns.keys():
         received = ", ".join(columns) if isinstance(columns, Mapping) else shown(columns)

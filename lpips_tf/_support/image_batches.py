@@ -1,4 +1,4 @@
-"""Validates image batches, and masks for them: dtype, shape, minimum size."""
+"""Image batches, and masks for them: how many images, their dtype, shape and minimum size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ import numpy as np
 from lpips_tf._backend.execution import is_traced
 from lpips_tf._support.arguments import is_array, shown
 from lpips_tf._support.value_ranges import Range
+
+BATCH_PIXELS = 32 * 256 * 256  # the features of VGG16, the largest network, then take about 1 GiB
+
+
+def batch_length(size: tuple[int, int], most: int | None = None) -> int:
+    """The number of images of this (height, width) that are computed at once, up to `most`."""
+    length = max(1, BATCH_PIXELS // (size[0] * size[1]))
+    return length if most is None else min(length, most)
 
 
 def as_array(images: Any) -> Any:

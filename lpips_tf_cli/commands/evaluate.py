@@ -1,11 +1,8 @@
-"""The command `evaluate`: scores a metric on BAPPS."""
+"""The command `evaluate`: scores a metric by people's judgements."""
 
 from __future__ import annotations
 
-import dataclasses
 import json as json_module
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,37 +18,31 @@ from lpips_tf_cli.console.metric_options import (
     Precision,
     Version,
 )
+from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.options import (
-    BappsDir,
-    DataDir,
     Report,
     check_one_place,
     checked_datasets,
+    checked_resizing,
 )
 from lpips_tf_cli.console.tables import print_table, without_nan
+from lpips_tf_cli.judgements.options import BappsOptions, TableOptions
 
 if TYPE_CHECKING:
-    from lpips_tf.evaluation import Columns
-    from lpips_tf_cli.bapps.results import Result
+    from lpips_tf_cli.judgements.results import Scored
+    from lpips_tf_cli.judgements.sources import Source
+    from lpips_tf_cli.judgements.tables import Table
+    from lpips_tf_cli.reading.image_files import ImageFiles
+
+OF_BAPPS = {"mode", "datasets", "bapps_dir", "data_dir"}
+OF_TABLES = {"group", "lower_is_better", "resize", "srgb", "skip_errors"}
 
 
+@with_option_groups
 def evaluate(
     context: typer.Context,
-    mode: Annotated[
-        Literal["2afc", "jnd"],
-        typer.Option(
-            help="2afc: does it choose the image that people find nearer. jnd: does it tell pairs "
-            "that people take for the same."
-        ),
-    ] = "2afc",
-    datasets: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DATASET...",
-            help="Data sets such as val/cnn; by default all for validation.",
-            show_default=False,
-        ),
-    ] = None,
+    bapps: BappsOptions,
+    table: TableOptions,
     model: Annotated[
         Literal["lpips", "baseline", "l2", "dssim"],
         typer.Option(help="baseline is the network without its calibrated heads."),
@@ -64,9 +55,9 @@ def evaluate(
     head_weights: HeadWeights = None,
     backbone_weights: BackboneWeights = None,
     precision: Precision = "float32",
-    bapps_dir: BappsDir = None,
-    data_dir: DataDir = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 50,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Examples at once, fewer where images are large.")
+    ] = 50,
     save_distances: Annotated[
         Path | None,
         typer.Option(
@@ -86,51 +77,101 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Scores a metric by how well it agrees with people on the BAPPS data set."""
+) -> int:
+    """Scores a metric by how well it agrees with people: on BAPPS, or on a table of your own."""
     if compare is not None:
-        _compare(context, *compare, json)
-        return
+        _compare(context, *compare, table.lower_is_better, json)
+        return 0
     _check_model(context, model)
-    check_one_place(bapps_dir, data_dir)
+    _check_judgements(context, table)
+    check_one_place(bapps.bapps_dir, bapps.data_dir)
+    resizing = checked_resizing(table.resize)
     outputs.check_output(save_distances, (".csv",), "--save-distances")
     outputs.check_output(report, (".html",), "--report")
-    with outputs.output_file(save_distances) as write, outputs.whole_file(report) as page_file:
-        with extra("evaluate", "bapps"):
-            import scipy  # noqa: F401
+    options = MetricOptions(
+        net, version, model == "baseline", head_weights, backbone_weights, precision
+    )
+    with extra("evaluate", "bapps"):
+        import scipy  # noqa: F401
 
-            from lpips_tf_cli.bapps import devices, results
-            from lpips_tf_cli.bapps.sources import open_source, unpacked
-        names = checked_datasets(mode, datasets)
-        if datasets is None and bapps_dir is not None:
-            names = unpacked(mode, names, bapps_dir)
-        sources = [open_source(mode, name, bapps_dir, data_dir) for name in names]
+        from lpips_tf_cli.judgements import devices, results, score_tables
+        from lpips_tf_cli.judgements.metrics import build_metric
+        from lpips_tf_cli.reading import image_files
+    files = image_files.ImageFiles(table.srgb, table.skip_errors, resizing)
+    with outputs.output_file(save_distances) as write, outputs.whole_file(report) as page_file:
+        judged = _tables(table, files) if table.judgements else _sources(bapps)
         with devices.strategy().scope():
-            options = MetricOptions(
-                net, version, model == "baseline", head_weights, backbone_weights, precision
-            )
-            metric = results.build_metric(model, options, colorspace)
-            scored = [results.score_on(source, metric, batch_size) for source in sources]
-        found = [result for result, _ in scored]
-        mean, families = results.mean_score(found), results.family_scores(found)
-        table = _table(found, families, mean)
-        if save_distances is not None:
-            columns = [name for name in scored[0][1] if name != "id"]
-            write(("id", *columns), _rows(scored, columns))
+            metric = build_metric(model, options, colorspace)
+            scored = results.score_all(judged, metric, batch_size, table.lower_is_better)
+        files.warn_of_distorted()
+        found = results.all_results(scored, table.lower_is_better)
+        if table.judgements:
+            results.warn_of_direction(found, table.lower_is_better)
+        rows = score_tables.text_rows(found)
+        write(*score_tables.distance_rows(scored, table.skip_errors))
         described = _described(model, options, colorspace)
         if page_file is not None:
             from lpips_tf_cli.reports.judgement_report import write_judgement_report
 
             shown = [*described.items(), *_files(head_weights, backbone_weights)]
-            judged = [(source, *both) for source, both in zip(sources, scored, strict=True)]
-            write_judgement_report(page_file, metric, shown, judged, table)
+            write_judgement_report(page_file, metric, shown, scored, rows, table.lower_is_better)
     if json:
-        answer: dict[str, Any] = {"mode": mode, **described}
-        answer |= {"datasets": [without_nan(dataclasses.asdict(result)) for result in found]}
-        answer |= {"families": families, "mean": mean}
-        print(json_module.dumps(answer, indent=2))
+        about = _about(scored, table, files) | described
+        print(json_module.dumps(about | score_tables.as_json(found), indent=2))
     else:
-        print_table(table)
+        print_table(rows)
+    return int(bool(files.errors))
+
+
+def _sources(bapps: BappsOptions) -> list[Source]:
+    """The data sets of BAPPS."""
+    from lpips_tf_cli.judgements.sources import open_source, unpacked
+
+    names = checked_datasets(bapps.mode, bapps.datasets)
+    if bapps.datasets is None and bapps.bapps_dir is not None:
+        names = unpacked(bapps.mode, names, bapps.bapps_dir)
+    return [open_source(bapps.mode, name, bapps.bapps_dir, bapps.data_dir) for name in names]
+
+
+def _tables(table: TableOptions, files: ImageFiles) -> list[Table]:
+    """The table, or its groups."""
+    from lpips_tf_cli.judgements.tables import open_tables
+
+    assert table.judgements is not None
+    found = open_tables(table.judgements, table.group, files)
+    if table.lower_is_better and found[0].mode != "opinions":
+        raise typer.BadParameter(
+            f"Expected a table of opinions with it. Received: {table.judgements} of triplets",
+            param_hint="--lower-is-better",
+        )
+    return found
+
+
+def _about(scored: list[Scored], table: TableOptions, files: ImageFiles) -> dict[str, Any]:
+    """The judgements, for JSON."""
+    mode = {"mode": scored[0][0].mode}
+    if table.judgements is None:
+        return mode
+    return {"judgements": str(table.judgements)} | mode | {"errors": len(files.errors)}
+
+
+def _given(context: typer.Context) -> list[str]:
+    """The names of the options that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
+def _check_judgements(context: typer.Context, table: TableOptions) -> None:
+    """Refuses options of tables without one, and options of BAPPS with one."""
+    without = table.judgements is None
+    for name in _given(context):
+        if name in (OF_TABLES if without else OF_BAPPS):
+            expected = "--judgements" if without else "no --judgements"
+            raise typer.BadParameter(f"Expected {expected} with it", param_hint=_option(name))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _check_model(context: typer.Context, model: str) -> None:
@@ -143,12 +184,11 @@ def _check_model(context: typer.Context, model: str) -> None:
         "precision": ("lpips", "baseline"),
         "colorspace": ("l2", "dssim"),
     }
-    for name, models in of_models.items():
-        given = context.get_parameter_source(name)
-        if model not in models and given is not None and given.name == "COMMANDLINE":
+    for name in _given(context):
+        if model not in (models := of_models.get(name, (model,))):
             raise typer.BadParameter(
                 f"Expected --model {' or '.join(models)} with it. Received: {model}",
-                param_hint=f"--{name.replace('_', '-')}",
+                param_hint=_option(name),
             )
 
 
@@ -167,52 +207,20 @@ def _files(head_weights: Path | None, backbone_weights: Path | None) -> list[tup
     return [(name, str(path)) for name, path in given.items() if path is not None]
 
 
-def _rows(
-    scored: list[tuple[Result, Columns]], names: list[str]
-) -> Iterator[tuple[str | float, ...]]:
-    """The rows of the file of distances. An id is the data set and the authors' file name."""
-    from lpips_tf._support.floats import short_float
-
-    for result, columns in scored:
-        numbers = ([short_float(x) for x in columns[name]] for name in names)
-        ids = (f"{result.dataset}/{name}" for name in columns["id"])
-        yield from zip(ids, *numbers, strict=True)
-
-
-def _table(found: list[Result], families: dict[str, float], mean: float) -> list[tuple[str, ...]]:
-    """The results as text, the header first."""
-    people = not math.isnan(found[0].best_score)  # who disagree, so that 100% is out of reach
-    best = ("of best",) if people else ()
-    rows: list[tuple[str, ...]] = [("dataset", "score", "95% interval", *best, "count", "seconds")]
-    for result in found:
-        interval = f"{100 * result.low:.1f} – {100 * result.high:.1f}"
-        if math.isnan(result.low):
-            interval = "–"
-        share = (f"{100 * result.score / result.best_score:.1f}%",) if people else ()
-        figures = (f"{100 * result.score:.1f}%", interval, *share, str(result.count))
-        rows.append((result.dataset, *figures, f"{result.seconds:.1f}"))
-    means = families | ({"mean": mean} if len(found) > 1 else {})
-    rows += [
-        (name, f"{100 * score:.1f}%", *[""] * (len(rows[0]) - 2)) for name, score in means.items()
-    ]
-    return rows
-
-
-def _compare(context: typer.Context, a: Path, b: Path, json: bool) -> None:
+def _compare(context: typer.Context, a: Path, b: Path, lower_is_better: bool, json: bool) -> None:
     """Prints whether the metric of one file of distances agrees better than that of another."""
-    for name in context.params.keys() - {"compare", "json"}:
-        given = context.get_parameter_source(name)
-        if given is not None and given.name == "COMMANDLINE":
+    for name in _given(context):
+        if name not in ("compare", "lower_is_better", "json"):
             raise typer.BadParameter(
-                "Expected no other options with it but --json. "
-                f"Received: --{name.replace('_', '-')}",
+                "Expected no other options with it but --lower-is-better and --json. "
+                f"Received: {_option(name)}",
                 param_hint="--compare",
             )
     with extra("evaluate", "bapps"):
-        from lpips_tf_cli.bapps.comparing import compare_files, comparison_rows
-    compared = compare_files(a, b)
+        from lpips_tf_cli.judgements.comparing import compare_files, comparison_rows
+    compared, opinions = compare_files(a, b, lower_is_better)
     if json:
         found = [{"dataset": name} | without_nan(result._asdict()) for name, result in compared]
         print(json_module.dumps({"a": str(a), "b": str(b), "datasets": found}, indent=2))
     else:
-        print_table(comparison_rows(compared))
+        print_table(comparison_rows(compared, opinions))

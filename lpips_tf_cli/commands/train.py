@@ -1,4 +1,4 @@
-"""The command `train`: trains a metric on BAPPS."""
+"""The command `train`: trains a metric on people's judgements."""
 
 from __future__ import annotations
 
@@ -21,14 +21,6 @@ from lpips_tf_cli.console.text import printable
 
 
 def train(
-    datasets: Annotated[
-        list[str],
-        typer.Option(
-            metavar="DATASET...",
-            help="Data sets to train on, such as train/traditional train/cnn train/mix, as one.",
-            show_default=False,
-        ),
-    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -37,6 +29,34 @@ def train(
             show_default=False,
         ),
     ],
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET...",
+            help="Data sets of BAPPS to train on, such as train/traditional train/cnn train/mix, "
+            "as one.",
+            show_default=False,
+        ),
+    ] = None,
+    judgements: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead: a .csv or .parquet table with the columns reference, image0, image1 and "
+            "judge (the share of people for image1).",
+            show_default=False,
+        ),
+    ] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PIXELS",
+            help="Train on squares of the table's images: at random in each epoch, and from the "
+            "middle for validation and --cache-features.",
+            show_default=False,
+        ),
+    ] = None,
     mode: Annotated[
         Literal["heads", "tune", "scratch"],
         typer.Option(
@@ -62,7 +82,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="DATASET...",
-            help="Data sets to score after each epoch; best is then chosen by them.",
+            help="Data sets, or with --judgements a table, to score after each epoch; best is then "
+            "chosen by them.",
             show_default=False,
         ),
     ] = None,
@@ -87,7 +108,7 @@ def train(
     bapps_dir: BappsDir = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Trains a metric on what people said of the BAPPS data set, as the paper trained its own."""
+    """Trains a metric on people's judgements, as the paper trained its own."""
     _check_numbers(epochs + decay_epochs, learning_rate, dropout)
     if mode != "heads" and cache_features:
         raise typer.BadParameter(
@@ -96,12 +117,16 @@ def train(
     if cache_dir is not None and not cache_features:
         raise typer.BadParameter("Expected --cache-features with it", param_hint="--cache-dir")
     check_one_place(bapps_dir, data_dir)
+    _check_data(datasets, judgements, crop, [bapps_dir, data_dir])
     with extra("train", "train"):
         import tensorboard  # noqa: F401
 
         from lpips_tf_cli.training_runs import fitting
-    names = checked_datasets("2afc", datasets)
-    validation_names = checked_datasets("2afc", validation or [], "--validation")
+    if judgements is None:
+        names = checked_datasets("2afc", datasets)
+        validation_names = checked_datasets("2afc", validation or [], "--validation")
+    else:
+        names, validation_names = [str(judgements)], list(dict.fromkeys(validation or []))
     _warn_of_validation_data(names, validation_names)
     options = fitting.Options(
         datasets=names,
@@ -116,17 +141,37 @@ def train(
         dropout=dropout,
         seed=seed,
         cache_features=cache_features,
+        crop=crop,
     )
-    places = fitting.Places(output, bapps_dir, data_dir, cache_dir)
+    places = fitting.Places(output, bapps_dir, data_dir, cache_dir, judgements is not None)
     for path, what in fitting.train_metric(options, places, resume):
         print(f"{printable(path)}: {what}")
+
+
+def _check_data(
+    datasets: list[str] | None,
+    judgements: Path | None,
+    crop: int | None,
+    places: list[Path | None],
+) -> None:
+    if (datasets is None) == (judgements is None):
+        received = "neither" if datasets is None else "both"
+        raise typer.BadParameter(
+            f"Expected one of --datasets and --judgements. Received: {received}"
+        )
+    if judgements is not None and any(places):
+        raise typer.BadParameter(
+            "Expected no --bapps-dir or --data-dir with it", param_hint="--judgements"
+        )
+    if judgements is None and crop is not None:
+        raise typer.BadParameter("Expected --judgements with it", param_hint="--crop")
 
 
 def _warn_of_validation_data(datasets: list[str], validation: list[str]) -> None:
     seen = [name for name in datasets if name.startswith("val/") or name in validation]
     if seen:
         warnings.warn(
-            f"{' and '.join(seen)} of --datasets is for validation. After training on it, a score "
+            f"{' and '.join(seen)} is for validation. After training on it, a score "
             "on it does not tell how the metric does on other images",
             stacklevel=2,
         )

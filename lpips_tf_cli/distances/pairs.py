@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from lpips_tf import standard_errors
 from lpips_tf._support.floats import short_float
 from lpips_tf._support.resizing import Size, shown
 from lpips_tf_cli.console.progress import progress_bar
-from lpips_tf_cli.reading.batches import common_size, decoded, image_batches, in_chunks
+from lpips_tf_cli.reading.batches import chunks_of_sizes, common_size, decoded, image_batches
 from lpips_tf_cli.reading.image_files import ImageFiles
 
 if TYPE_CHECKING:
@@ -62,13 +61,9 @@ def compare(
             sizes[i] = common_size(item, metric.least_side, files)
             _check_mask(mask, sizes[i])
     files.warn_of_distorted()
-    groups = collections.defaultdict(list)
-    for i, size in sizes.items():
-        groups[size].append(i)
-    chunks = (chunk for size, indices in groups.items() for chunk in in_chunks(indices, size))
     found: dict[int, Compared] = {}
     with progress_bar("comparing") as progress:
-        for indices, batch in decoded(chunks, items, files):
+        for indices, batch in decoded(chunks_of_sizes(sizes), items, files):
             in0, *images = batch.swapaxes(0, 1)
             names = [[path.name for path in items[i][1:]] for i in indices]
             measured = [

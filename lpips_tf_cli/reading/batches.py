@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_tf import images
+from lpips_tf._support.image_batches import batch_length
 from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reading.image_files import ImageFiles
-
-BATCH_PIXELS = 32 * 256 * 256  # the features of VGG16, the largest network, then take about 1 GiB
 
 
 class Chunk(NamedTuple):
@@ -70,9 +69,15 @@ def common_size(paths: Sequence[Path], least_side: int, files: ImageFiles | None
     Raises:
         ValueError: the sizes differ, or are below `least_side`. The message names the files.
     """
-    reference, *others = map(images.size, paths)
-    size = reference
-    for path, other in zip(paths[1:], others, strict=True):
+    return _common_size(paths, list(map(images.size, paths)), least_side, files)
+
+
+def _common_size(
+    paths: Sequence[Path], sizes: Sequence[Size], least_side: int, files: ImageFiles | None
+) -> Size:
+    """As `common_size`, given the sizes of the images."""
+    size = reference = sizes[0]
+    for path, other in zip(paths[1:], sizes[1:], strict=True):
         if files is None or files.resizing is None:
             _check_one_size(paths[0], reference, path, other, advise=files is not None)
         else:
@@ -109,9 +114,18 @@ def _check_least_side(path: Path, size: Size, least_side: int) -> None:
 
 
 def in_chunks(indices: Sequence[int], size: Size) -> Iterator[Chunk]:
-    """The items in chunks that hold about `BATCH_PIXELS` pixels of images of one size."""
-    length = max(1, BATCH_PIXELS // (size[0] * size[1]))
+    """The items, whose images have one size, in chunks that are computed at once."""
+    length = batch_length(size)
     return (Chunk(indices[i : i + length], size) for i in range(0, len(indices), length))
+
+
+def chunks_of_sizes(sizes: Mapping[int, Size]) -> Iterator[Chunk]:
+    """The items in chunks, given the size of each item's images by its index."""
+    groups = collections.defaultdict(list)
+    for i, size in sizes.items():
+        groups[size].append(i)
+    for size, indices in groups.items():
+        yield from in_chunks(indices, size)
 
 
 def decoded(
@@ -135,6 +149,45 @@ def decoded(
                     yield list(found), np.array(list(found.values()))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def loaded(
+    indices: Iterable[int],
+    items: Sequence[Sequence[Path]],
+    least_side: int,
+    files: ImageFiles,
+    most: int,
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Indices and images (H, W, 3) of the readable items, in order; sizes of items may differ.
+
+    Unlike `decoded` it needs no look at the sizes before. About `most` items, fewer where images
+    are large, are decoded meanwhile.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = ((i, pool.submit(_loaded_item, items[i], least_side, files)) for i in indices)
+        waiting: collections.deque[tuple[int, Future[list[np.ndarray]]]] = collections.deque()
+        ahead = os.cpu_count() or 1
+        try:
+            while True:
+                waiting.extend(itertools.islice(futures, max(0, ahead - len(waiting))))
+                if not waiting:
+                    return
+                i, future = waiting.popleft()
+                found = None
+                with files.reading(i):
+                    found = future.result()
+                if found is not None:
+                    ahead = batch_length(found[0].shape[:2], most)
+                    yield i, found
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _loaded_item(paths: Sequence[Path], least_side: int, files: ImageFiles) -> list[np.ndarray]:
+    """The images of an item, of one size."""
+    found = [files.load(path) for path in paths]
+    size = _common_size(paths, [image.shape[:2] for image in found], least_side, files)
+    return [images.resize(image, size) for image in found]
 
 
 def _loading(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lpips_tf import LPIPS, feature_cache
-from lpips_tf_cli.bapps.sources import Source, translated_read_errors
 from lpips_tf_cli.console.progress import progress_bar
+from lpips_tf_cli.judgements.sources import Source, translated_read_errors
 
 ABANDONED = 3600  # seconds without a write after which a temporary file is abandoned
 

@@ -20,10 +20,16 @@ from lpips_tf import training as ranking
 from lpips_tf import weights
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.weights import downloads
-from lpips_tf_cli.bapps import devices
-from lpips_tf_cli.bapps.sources import Source, open_source, reason, translated_read_errors
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
+from lpips_tf_cli.judgements import devices
+from lpips_tf_cli.judgements.sources import (
+    Source,
+    open_source,
+    open_triplets,
+    reason,
+    translated_read_errors,
+)
 from lpips_tf_cli.training_runs import input_pipeline
 from lpips_tf_cli.training_runs.cached_features import cached_records
 from lpips_tf_cli.training_runs.epoch_callbacks import (
@@ -42,7 +48,7 @@ SHOWN = 8  # triplets in TensorBoard
 class Options:
     """The options that, with the data, determine the outcome of a training."""
 
-    datasets: list[str]
+    datasets: list[str]  # of BAPPS, or a single table
     validation: list[str]
     mode: str
     net: str
@@ -54,6 +60,7 @@ class Options:
     dropout: float
     seed: int
     cache_features: bool
+    crop: int | None = None  # side of the squares that are cut from a table's images
 
     @property
     def all_epochs(self) -> int:
@@ -62,12 +69,13 @@ class Options:
 
 
 class Places(NamedTuple):
-    """The folders that a training reads and writes."""
+    """What a training reads, and the folders that it writes."""
 
     output: Path
     bapps_dir: Path | None
     data_dir: Path | None
     cache_dir: Path | None
+    tables: bool = False  # read those that the options name, and not BAPPS
 
 
 def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[Path, str]]:
@@ -85,7 +93,7 @@ def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[P
     keras.utils.set_random_seed(options.seed)
     tf.random.set_seed(1)  # with 0, `tf.data` takes no seed that is a tensor
     sources, validation = (
-        [open_source("2afc", name, places.bapps_dir, places.data_dir) for name in names]
+        [_opened(name, options, places) for name in names]
         for names in (options.datasets, options.validation)
     )
     config = _config(options, [*sources, *validation])
@@ -110,6 +118,12 @@ def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[P
             if done < options.all_epochs:
                 _fit(model, options, data, done, run, validation or sources)
     return [] if run is None else _finish(run, model, options)
+
+
+def _opened(name: str, options: Options, places: Places) -> Source:
+    if places.tables:
+        return open_triplets(Path(name), options.crop)
+    return open_source("2afc", name, places.bapps_dir, places.data_dir)
 
 
 @contextlib.contextmanager
@@ -244,7 +258,10 @@ def _config(options: Options, sources: list[Source]) -> dict[str, Any]:
             }
             for source in sources
         },
-        "files": {source.name: [str(path) for path in source.files] for source in sources},
+        "folders": {
+            source.name: sorted({str(path.parent) for path in source.files.values()})
+            for source in sources
+        },
         "versions": versions | {"python": platform.python_version()},
         "devices": [device.name for device in tf.config.list_logical_devices()],
     }

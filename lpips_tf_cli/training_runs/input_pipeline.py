@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lpips_tf import evaluation
-from lpips_tf_cli.bapps.sources import Source
+from lpips_tf_cli.judgements.sources import Source
 
 BUFFER = 10_000  # triplets in the shuffle buffer of TFDS' data sets, 370 MB
 PREFETCHED = 2
@@ -20,7 +20,8 @@ class Epochs(NamedTuple):
 
     rows: tf.data.Dataset  # to shuffle
     buffer: int  # rows in the shuffle buffer
-    to_batches: Callable[[tf.data.Dataset], tf.data.Dataset]  # from shuffled rows
+    # from shuffled rows and a number that is the epoch's own
+    to_batches: Callable[[tf.data.Dataset, tf.Tensor], tf.data.Dataset]
     seed: int
 
     def between(self, first: int, last: int) -> tf.data.Dataset:
@@ -30,9 +31,8 @@ class Epochs(NamedTuple):
         return numbers.flat_map(self._epoch).prefetch(PREFETCHED).with_options(_dataset_options())
 
     def _epoch(self, number: tf.Tensor) -> tf.data.Dataset:
-        return self.to_batches(
-            self.rows.shuffle(self.buffer, seed=number, reshuffle_each_iteration=False)
-        )
+        rows = self.rows.shuffle(self.buffer, seed=number, reshuffle_each_iteration=False)
+        return self.to_batches(rows, number)
 
 
 class Data(NamedTuple):
@@ -95,20 +95,20 @@ def of_images(
 ) -> Data:
     """Batches of ((ref, p0, p1), judge).
 
-    The triplets of trees are shuffled as a whole. The data sets that TFDS prepared are mixed, and
-    shuffled within a buffer.
+    The triplets of trees and tables are shuffled as a whole. The data sets that TFDS prepared are
+    mixed, and shuffled within a buffer.
     """
     counts = [int(source.stored.cardinality()) for source in sources]
     stored = [source.stored for source in sources]
-    if sources[0].tree is not None:
+    if sources[0].read_images is not None:
         rows, buffer = _concatenated(stored), sum(counts)
     else:
         weights = [count / sum(counts) for count in counts]
         rows = tf.data.Dataset.sample_from_datasets(stored, weights, shuffling.seed)
         buffer = min(BUFFER, sum(counts))
 
-    def to_batches(shuffled: tf.data.Dataset) -> tf.data.Dataset:
-        return shuffling.batches(sources[0].read_examples(shuffled)).map(_inputs)
+    def to_batches(shuffled: tf.data.Dataset, number: tf.Tensor) -> tf.data.Dataset:
+        return shuffling.batches(sources[0].read_examples(shuffled, number)).map(_inputs)
 
     validated = None
     if validation:
@@ -130,7 +130,7 @@ def of_differences(
     """
     trained = _Records(records)
 
-    def to_batches(shuffled: tf.data.Dataset) -> tf.data.Dataset:
+    def to_batches(shuffled: tf.data.Dataset, _: tf.Tensor) -> tf.data.Dataset:
         return shuffling.batches(shuffled).map(trained.gather)
 
     validated = None

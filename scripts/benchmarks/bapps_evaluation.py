@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,14 @@ from benchmarks import official
 from benchmarks.implementations import DEVICE, our_metric
 from benchmarks.synthetic_bapps import write_photographs
 from lpips_tf import evaluation
+from lpips_tf_cli.judgements.sources import open_source
+from lpips_tf_cli.judgements.tables import open_tables
+from lpips_tf_cli.reading.image_files import ImageFiles
 
 BATCH = 50
 WORKERS = 2  # processes of PyTorch's DataLoader
 SPLIT = "val_cnn"
+PARTS = ("ref", "p0", "p1")
 
 
 def write_examples(root: Path, count: int) -> None:
@@ -49,6 +55,27 @@ def calls(root: Path, net: str) -> dict[str, Callable]:
     }
 
 
+def calls_of_files(root: Path, net: str) -> dict[str, Callable]:
+    """Functions that evaluate all triplets from the files of a tree, and from a table of them."""
+    metric, table = our_metric(net), root / "table.csv"
+    rows = [
+        [*(os.path.relpath(os.fsdecode(row[part]), root) for part in PARTS), row["judge"]]
+        for row in tfds_bapps.load_paths(root, "2afc", SPLIT).as_numpy_iterator()
+    ]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("reference", "image0", "image1", "judge"), *rows])
+    name = SPLIT.replace("_", "/")
+
+    def of_table() -> None:
+        (found,) = open_tables(table, None, ImageFiles(skip_errors=False))
+        found.distances(metric, BATCH)
+
+    return {
+        "tree": lambda: open_source("2afc", name, root, None).distances(metric, BATCH),
+        "table": of_table,
+    }
+
+
 def _prepared(root: Path) -> tf.data.Dataset:
     config = tfds.ReadConfig(try_autocache=False)
     config.options.autotune.enabled = False  # as in `evaluation`
@@ -57,7 +84,7 @@ def _prepared(root: Path) -> tf.data.Dataset:
 
 def _loader(root: Path) -> torch.utils.data.DataLoader:
     folder = root / "2afc" / SPLIT.replace("_", "/")
-    return official.bapps_loader(folder, ("ref", "p0", "p1"), "judge", BATCH, WORKERS)
+    return official.bapps_loader(folder, PARTS, "judge", BATCH, WORKERS)
 
 
 def _official_metric(net: str, channels_last: bool) -> tuple[Any, torch.memory_format]:

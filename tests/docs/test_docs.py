@@ -83,6 +83,14 @@ def workplace(tmp_path, monkeypatch):
             for i in range(3)
         )
     )
+    (tmp_path / "opinions.csv").write_text(
+        "reference,image,opinion,distortion\n"
+        + "".join(
+            f"{folder}/ref/{i:06}.png,{folder}/{part}/{i:06}.png,{5 - i - j},{part}\n"
+            for i in range(3)
+            for j, part in enumerate(("ref", "p0", "p1"))
+        )
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LPIPS_TF_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -110,7 +118,7 @@ def commented(page):
     return re.findall(r"^print\(.*# .*?(\[[\d. ]+\])$", TEXTS[page], re.MULTILINE)
 
 
-TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/training.md")
+TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/own-judgements.md", "docs/training.md")
 
 
 @pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])
@@ -139,6 +147,9 @@ def test_snippets_of_the_judgement_pages_run_on_data(workplace, capsys):
     score, *_ = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"[01]\.\d{3} \([01]\.\d+, [01]\.\d+\)", score)
     assert [batch["ref"].shape for batch in names["triplets"]] == [(3, 64, 64, 3)]
+    run_python("docs/own-judgements.md")
+    number = r"-?[01]\.\d{3}"
+    assert re.fullmatch(f"{number}, {number} to {number}", capsys.readouterr().out.strip())
     run_python("docs/training.md")
     assert (workplace / "heads.h5").exists()
 

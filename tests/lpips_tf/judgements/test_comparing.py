@@ -30,11 +30,23 @@ def pairs(count, seed=0, noise=0.5):
     return {"id": np.array([f"{i:04}" for i in range(count)]), "distance": distance, "same": same}
 
 
+def opinions(count, seed=0, noise=0.5):
+    """Columns of opinions of five images of each reference."""
+    said = np.random.default_rng(99)
+    opinion = said.normal(size=count)
+    references = np.char.mod("r%03d", np.arange(count) // 5)
+    distance = -opinion + np.random.default_rng(seed).normal(0, noise, count)
+    ids = np.array([f"{i:04}" for i in range(count)])
+    return {"id": ids, "distance": distance, "opinion": opinion, "reference": references}
+
+
 def score(columns):
+    if "opinion" in columns:
+        return stats.spearmanr(-columns["distance"], columns["opinion"]).statistic
     return evaluation.score(columns)
 
 
-@pytest.mark.parametrize("made", [triplets, pairs])
+@pytest.mark.parametrize("made", [triplets, pairs, opinions])
 def test_scores_and_their_difference_are_those_of_each_metric(made):
     a, b = made(300, 1), made(300, 2)
     found = evaluation.compare(a, b)
@@ -77,7 +89,47 @@ def test_the_p_value_is_that_of_all_sign_flips():
     assert evaluation.compare(a, b).p_value == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize("made", [triplets, pairs])
+def test_references_are_resampled_for_opinions():
+    a, b = opinions(200, 1), opinions(200, 2)
+    images = np.arange(200).reshape(40, 5)
+
+    def difference(references):
+        rows = images[references].ravel()
+        return np.subtract(*(score({k: v[rows] for k, v in x.items()}) for x in (a, b)))
+
+    expected = stats.bootstrap(
+        (np.arange(40),), difference, vectorized=False, n_resamples=2000, method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose(evaluation.compare(a, b)[3:5], expected, atol=0.012)
+
+
+def test_the_p_value_of_opinions_swaps_the_ranks_of_whole_references():
+    a, b = opinions(50, 1), opinions(50, 2, noise=1)
+    ranks = [stats.rankdata(-x["distance"]) for x in (a, b)]
+    people = stats.rankdata(a["opinion"])
+
+    def difference(swaps):
+        swapped = np.repeat(swaps, 5)
+        mixed = np.where(swapped, *ranks), np.where(swapped, *ranks[::-1])
+        return np.subtract(*(np.corrcoef(x, people)[0, 1] for x in mixed))
+
+    found = evaluation.compare(a, b)
+    assert difference([True] * 10) == pytest.approx(found.difference, abs=1e-12)
+    flipped = [difference(swaps) for swaps in itertools.product([False, True], repeat=10)]
+    expected = np.mean(np.abs(flipped) >= abs(found.difference) - 1e-12)
+    assert found.p_value == pytest.approx(expected, abs=0.02)
+
+
+def test_opinions_may_be_lower_for_better_images():
+    a, b = (x | {"opinion": -x["opinion"]} for x in (opinions(100, 1), opinions(100, 2)))
+    found = evaluation.compare(a, b, lower_is_better=True)
+    assert found[:2] == pytest.approx([-score(a), -score(b)])
+    with pytest.raises(ValueError, match="lower_is_better with opinions only"):
+        evaluation.compare(triplets(9), triplets(9), lower_is_better=True)
+
+
+@pytest.mark.parametrize("made", [triplets, pairs, opinions])
 def test_a_metric_is_not_better_than_itself(made):
     columns = made(50)
     found = evaluation.compare(columns, columns)
@@ -116,10 +168,15 @@ def test_the_best_score_follows_from_what_people_said():
 def test_a_single_example_has_no_interval():
     found = evaluation.compare(triplets(1), triplets(1, 2))
     assert np.isnan(found[3:]).all()
+    found = evaluation.compare(opinions(5), opinions(5, 2))  # of a single reference
+    assert np.isnan(found[3:]).all()
+    assert np.isfinite(found[:3]).all()
 
 
 def test_a_score_that_is_not_defined_has_no_p_value():
     a, b = (pairs(20, seed) | {"same": np.zeros(20)} for seed in (1, 2))
+    assert np.isnan(evaluation.compare(a, b)).all()
+    a, b = (opinions(20, seed) | {"opinion": np.ones(20)} for seed in (1, 2))
     assert np.isnan(evaluation.compare(a, b)).all()
 
 

@@ -9,7 +9,7 @@ from checking import numbers
 
 import lpips_tf
 from lpips_tf import images
-from lpips_tf_cli.reading import batches
+from lpips_tf._support import image_batches
 
 
 def test_all_pairs_prints_each_pair_once_and_the_mean(run, folder, build, golden):
@@ -48,7 +48,7 @@ def test_all_pairs_mean_is_the_mean_of_all_pairs(run, folder):
 
 
 def test_consecutive_pairs_are_those_of_neighbouring_names(run, folder, build, golden, monkeypatch):
-    monkeypatch.setattr(batches, "BATCH_PIXELS", 4 * 64 * 64)  # the pair across two batches counts
+    monkeypatch.setattr(image_batches, "BATCH_PIXELS", 4 * 64 * 64)
     code, _, _ = run("all-pairs", folder / "d0", "--consecutive", "-o", folder / "out.csv")
     with (folder / "out.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -247,6 +247,9 @@ def test_disagreement_is_the_share_of_people_against_the_metric():
     np.testing.assert_allclose(judgement_report.disagreement(columns), [0.8, 0.3, 0.2])
     columns = {"distance": np.array([0.1, 0.9, 0.5]), "same": np.array([1, 1, 0.5])}
     np.testing.assert_allclose(judgement_report.disagreement(columns), [0, 1, 0])
+    columns = {"distance": np.array([0.1, 0.9, 0.5]), "opinion": np.array([9, 5, 1.0])}
+    np.testing.assert_allclose(judgement_report.disagreement(columns), [0, 0.5, 0.5])
+    np.testing.assert_allclose(judgement_report.disagreement(columns, True), [1, 0.5, 0.5])
 
 
 @pytest.mark.parametrize(

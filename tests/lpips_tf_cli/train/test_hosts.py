@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from training_runs import COMMAND, arguments, arrays, free_ports, history
 
-from lpips_tf_cli.bapps import devices
+from lpips_tf_cli.judgements import devices
 
 
 class TwoHosts(tf.distribute.MultiWorkerMirroredStrategy):

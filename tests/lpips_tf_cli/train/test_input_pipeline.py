@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lpips_tf_cli.bapps.sources import open_source
+from lpips_tf_cli.judgements.sources import open_source
 from lpips_tf_cli.training_runs.input_pipeline import Shuffling, of_differences, of_images
 
 

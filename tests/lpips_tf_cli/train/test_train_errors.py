@@ -22,7 +22,7 @@ def test_training_on_validation_data_is_told(train, tmp_path, datasets, validati
     code, _, err = train(tmp_path / "run", *options)
     told, _ = err.splitlines()
     assert code == 1  # no data are there
-    assert told.startswith(f"lpips-tf: warning: {named} of --datasets is for validation. After")
+    assert told.startswith(f"lpips-tf: warning: {named} is for validation. After")
 
 
 @pytest.mark.parametrize(

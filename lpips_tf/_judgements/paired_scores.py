@@ -1,0 +1,131 @@
+"""The scores of two metrics on the same judgements, resampled and with the metrics swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lpips_tf import scores
+from lpips_tf._judgements.correlations import checked, resampled_rows, spearman
+
+RESAMPLES = 2000  # of the bootstrap
+RANK_RESAMPLES = 1000  # where each resample is ranked again
+FLIPS = 9999  # of the signs
+CHUNK = 10_000_000  # random numbers drawn at a time
+
+Columns = Mapping[str, npt.NDArray[Any]]
+Numbers = npt.NDArray[np.float64]
+
+
+class TwoAFC:
+    """The agreement of two metrics with people on each triplet; scores are their means."""
+
+    resamples, flips = RESAMPLES, FLIPS
+
+    def __init__(self, a: Columns, b: Columns) -> None:
+        agreements = [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
+        self.scores = [float(agreement.mean()) for agreement in agreements]
+        self._differences = agreements[0] - agreements[1]
+        self.count = len(self._differences)
+
+    def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference of the scores on each of so many resamples."""
+        return _in_chunks(times, self.count, lambda rows: self._resampled(rng, rows))
+
+    def _resampled(self, rng: np.random.Generator, rows: int) -> Numbers:
+        drawn = rng.integers(self.count, size=(rows, self.count))
+        return np.asarray(self._differences[drawn].mean(axis=1))
+
+    def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference where the metrics are swapped at random for each triplet."""
+        moved = self._differences[self._differences != 0]
+        return _in_chunks(times, len(moved), lambda rows: self._flipped(rng, moved, rows))
+
+    def _flipped(self, rng: np.random.Generator, moved: Numbers, rows: int) -> Numbers:
+        signs = rng.integers(2, size=(rows, len(moved)), dtype=np.int8) * 2 - 1
+        return np.asarray(signs @ moved / self.count)
+
+
+class JND:
+    """The ranks of two metrics' distances, from which alone their scores come."""
+
+    resamples = flips = RESAMPLES
+
+    def __init__(self, a: Columns, b: Columns) -> None:
+        from scipy import stats
+
+        self._same = np.asarray(a["same"], np.float64)
+        self.scores = [scores.jnd_score(x["distance"], self._same) for x in (a, b)]
+        self._ranks = [stats.rankdata(x["distance"]) for x in (a, b)]
+        self.count = len(self._same)
+
+    def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference of the scores on each of so many resamples."""
+        a, b = self._ranks
+        chosen = (rng.integers(self.count, size=self.count) for _ in range(times))
+        return np.array([self._difference(a, b, rows) for rows in chosen])
+
+    def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference where the metrics' ranks are swapped at random for each pair."""
+        swaps = (rng.integers(2, size=self.count, dtype=bool) for _ in range(times))
+        a, b = self._ranks
+        return np.array(
+            [self._difference(np.where(s, b, a), np.where(s, a, b), slice(None)) for s in swaps]
+        )
+
+    def _difference(self, a: Numbers, b: Numbers, rows: Any) -> float:
+        same = self._same[rows]
+        return scores.jnd_score(a[rows], same) - scores.jnd_score(b[rows], same)
+
+
+class Opinions:
+    """The ranks of two metrics' distances, the smallest last, and of people's opinions."""
+
+    resamples, flips = RANK_RESAMPLES, FLIPS
+
+    def __init__(self, a: Columns, b: Columns, lower_is_better: bool) -> None:
+        from scipy import stats
+
+        (distance_a, opinion, self._references), (distance_b, *_) = checked(a), checked(b)
+        self._a, self._b = ranks = [stats.rankdata(-x) for x in (distance_a, distance_b)]
+        self._opinion = stats.rankdata(-opinion if lower_is_better else opinion)
+        self.scores = [spearman(x, self._opinion) for x in ranks]
+        self.count = len(np.unique(self._references))
+
+    def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference of the scores on each of so many resamples of references."""
+        draws = resampled_rows(self._references, times, rng)
+        return np.array([self._difference(rows) for rows in draws])
+
+    def _difference(self, rows: npt.NDArray[np.int64]) -> float:
+        opinion = self._opinion[rows]
+        return spearman(self._a[rows], opinion) - spearman(self._b[rows], opinion)
+
+    def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
+        """The difference where the metrics' ranks are swapped at random for each reference."""
+        sums = [self._sums(ranks) for ranks in (self._a, self._b)]
+        swaps = rng.integers(2, size=(times, self.count))
+        both = sums[0].sum(0) + sums[1].sum(0)
+        a = sums[0].sum(0) + swaps @ (sums[1] - sums[0])
+        return self._correlation(a) - self._correlation(both - a)
+
+    def _sums(self, ranks: Numbers) -> Numbers:
+        """Of each reference's images: Σx, Σx² and Σxy for centred ranks x and opinions y."""
+        _, which = np.unique(self._references, return_inverse=True)
+        x, y = (r - r.mean() for r in (ranks, self._opinion))
+        return np.stack([np.bincount(which, weights=w) for w in (x, x * x, x * y)], axis=1)
+
+    def _correlation(self, sums: Numbers) -> Numbers:
+        x, xx, xy = np.moveaxis(sums, -1, 0)
+        count = len(self._opinion)
+        spread = np.sqrt((xx - x * x / count) * count * self._opinion.var())
+        return np.asarray(xy / spread)
+
+
+def _in_chunks(times: int, width: int, compute: Callable[[int], Numbers]) -> Numbers:
+    rows = max(1, CHUNK // max(width, 1))
+    parts = [compute(min(rows, times - start)) for start in range(0, times, rows)]
+    return np.concatenate(parts)
