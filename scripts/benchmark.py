@@ -1,10 +1,11 @@
 """Times this project and the official PyTorch LPIPS, in turn in one process.
 
-    python scripts/benchmark.py [--heads | --files] [--update BENCHMARKS.md]
+    python scripts/benchmark.py [--only all|peers|files|heads] [--update BENCHMARKS.md]
 
-Needs PyTorch, torchvision and lpips (`pip install ".[parity]"`), and a Keras backend: TensorFlow,
-or JAX with KERAS_BACKEND=jax. lpips_tf need not be installed. If PyTorch finds a GPU, both
-implementations run there, in float32 with and without TF32 and in bfloat16.
+Needs PyTorch, torchvision and lpips, for the other runtimes theirs (`pip install
+".[parity,peers]"`), and a Keras backend: TensorFlow, or JAX with KERAS_BACKEND=jax. lpips_tf need
+not be installed. If PyTorch finds a GPU, both implementations run there, in float32 with and
+without TF32 and in bfloat16.
 
 Each figure is the median over rounds in which every implementation is called once, so that a
 machine whose speed drifts slows all of them. A ratio above 1 says how many times faster this
@@ -128,6 +129,12 @@ def bfloat16_table() -> str:
     header = ["", "forward, float32 (ms)", "bfloat16 (ms)", "ratio",
               "with gradient, float32 (ms)", "bfloat16 (ms)", "ratio"]  # fmt: skip
     return "mixed_bfloat16 against float32, both lpips_tf\n\n" + table(header, rows)
+
+
+def peers_tables() -> str:
+    from benchmarks import peer_tables  # needs the extra `peers`
+
+    return peer_tables.tables({case_name(*case): case for case in CASES})
 
 
 def training_table() -> str:
@@ -262,24 +269,20 @@ def share_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", type=Path, help="Markdown file whose section is replaced")
-    parser.add_argument("--heads", action="store_true", help="only the training of heads")
-    parser.add_argument("--files", action="store_true", help="only videos and folders")
+    parser.add_argument("--only", choices=["all", *PARTS], help="one of the sections")
     arguments = parser.parse_args()
     keras.config.disable_traceback_filtering()
-    if not arguments.heads and not arguments.files:
+    if arguments.only in (None, "all"):
         measure_all(arguments.update)
-    if BACKEND == "tensorflow" and not arguments.heads:
-        report = f"{machine()}\n\n{files_tables()}"
-        print(report)
-        if arguments.update:
-            update(arguments.update, "files", report)
-    if arguments.files:
-        return
-    if BACKEND == "tensorflow":
-        report = f"{machine()}\n\n{heads_table()}"
-        print(report)
-        if arguments.update:
-            update(arguments.update, "heads", report)
+    for name, measure in PARTS.items() if BACKEND == "tensorflow" else ():
+        if arguments.only in (None, name):
+            report = f"{machine()}\n\n{measure()}"
+            print(report)
+            if arguments.update:
+                update(arguments.update, name, report)
+
+
+PARTS = {"peers": peers_tables, "files": files_tables, "heads": heads_table}
 
 
 def measure_all(path: Path | None) -> None:

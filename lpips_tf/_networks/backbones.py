@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from lpips_tf._networks import float16
 from lpips_tf._networks.image_convolution import ImageConv2D
@@ -32,12 +32,13 @@ def alexnet(dtype: Any = None) -> keras.Model:
     """
     conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
     pool = functools.partial(layers.MaxPooling2D, 3, strides=2, data_format=NHWC, dtype=dtype)
-    image = _image(dtype)
+    first = _of_images(dtype)
+    image = _image(first)
     conv1 = ImageConv2D(
-        64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=dtype
+        64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=first
     )
-    relu1 = _bounded(conv1(_bounded(image)))
-    relu2 = conv("conv2", 192, 5)(pool(name="pool1")(relu1))
+    relu1 = conv1(image)
+    relu2 = conv("conv2", 192, 5)(_lowered(layers.MaxPooling2D(3, strides=2, data_format=NHWC, dtype=first, name="pool1")(relu1), dtype))
     relu3 = conv("conv3", 384, 3)(pool(name="pool2")(relu2))
     relu4 = conv("conv4", 256, 3)(relu3)
     relu5 = conv("conv5", 256, 3)(relu4)
@@ -53,14 +54,16 @@ def vgg16(dtype: Any = None) -> keras.Model:
         Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
         recognition" (2015).
     """
-    image = _image(dtype)
-    x = _bounded(image)
+    x = image = _image(_of_images(dtype))
     taps = []
     for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
         if block > 1:
             x = layers.MaxPooling2D(2, name=f"pool{block - 1}", data_format=NHWC, dtype=dtype)(x)
         for i in range(1, depth + 1):
-            x = _convolution(f"conv{block}_{i}", filters, 3, _he_normal, dtype=dtype)(x)
+            first = block == i == 1
+            of_layer = _of_images(dtype) if first else dtype
+            x = _convolution(f"conv{block}_{i}", filters, 3, _he_normal, dtype=of_layer)(x)
+            x = _lowered(x, dtype) if first else x
         taps.append(x)
     return keras.Model(image, taps, name="vgg16")
 
@@ -74,11 +77,13 @@ def squeezenet(dtype: Any = None) -> keras.Model:
         Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters" (2016).
     """
     fire = functools.partial(_fire, dtype=dtype)
-    image = _image(dtype)
-    relu1 = _convolution("conv1", 64, 3, _he_uniform, strides=2, padding="valid", dtype=dtype)(
-        _bounded(image)
+    first = _of_images(dtype)
+    image = _image(first)
+    relu1 = _convolution("conv1", 64, 3, _he_uniform, strides=2, padding="valid", dtype=first)(
+        image
     )
-    relu2 = fire("fire3", 16, 64, fire("fire2", 16, 64, _pool_ceil("pool1", relu1, dtype)))
+    pool1 = _lowered(_pool_ceil("pool1", relu1, first), dtype)
+    relu2 = fire("fire3", 16, 64, fire("fire2", 16, 64, pool1))
     relu3 = fire("fire5", 32, 128, fire("fire4", 32, 128, _pool_ceil("pool3", relu2, dtype)))
     relu4 = fire("fire6", 48, 192, _pool_ceil("pool5", relu3, dtype))
     relu5 = fire("fire7", 48, 192, relu4)
@@ -92,6 +97,21 @@ def squeezenet(dtype: Any = None) -> keras.Model:
 def _image(dtype: Any) -> keras.KerasTensor:
     dtype = keras.dtype_policies.get(dtype).compute_dtype
     return keras.Input((None, None, 3), name="image", dtype=dtype)
+
+
+def _of_images(dtype: Any) -> Any:
+    """The dtype of the first layer: float32 where the others have low precision.
+
+    Images rounded to 8 bits would be the largest error of all.
+    """
+    low = keras.dtype_policies.get(dtype).compute_dtype in ("float16", "bfloat16")
+    return "float32" if low else dtype
+
+
+def _lowered(x: Any, dtype: Any) -> Any:
+    """The features of the first layer as the others compute."""
+    compute_dtype = keras.dtype_policies.get(dtype).compute_dtype
+    return x if x.dtype == compute_dtype else _bounded(ops.cast(x, compute_dtype))
 
 
 def _bounded(x: Any) -> Any:

@@ -86,14 +86,14 @@ class Features:
     def _taps(self, images: Any) -> list[Any]:
         """The features of every layer of scaled images, in `dtype`."""
         if self._compute_dtype != "float16":
-            taps = self._backbone(ops.cast(images, self._compute_dtype))
+            taps = self._backbone(images)
             return [ops.cast(tap, self.dtype) for tap in taps]
         # Gradients of weights would keep the factor, so where these are trained Keras'
         # LossScaleOptimizer does what can be done.
         frozen = not self._backbone.trainable_variables
         scale = float16.gradient_scale(images) if frozen else 1.0
         images = float16.with_gradient_times(images, self.validity(images) / scale)
-        taps = self._backbone(ops.cast(images, "float16"))
+        taps = self._backbone(images)
         return [float16.with_gradient_times(ops.cast(tap, "float32"), scale) for tap in taps]
 
 

@@ -88,6 +88,9 @@ def evaluate(
     resizing = checked_resizing(table.resize)
     outputs.check_output(save_distances, (".csv",), "--save-distances")
     outputs.check_output(report, (".html",), "--report")
+    outputs.check_no_input(
+        save_distances, [path for path in [table.judgements] if path], "--save-distances"
+    )
     options = MetricOptions(
         net, version, model == "baseline", head_weights, backbone_weights, precision
     )
