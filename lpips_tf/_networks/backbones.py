@@ -31,15 +31,16 @@ def alexnet(dtype: Any = None) -> keras.Model:
         Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014).
     """
     conv = functools.partial(_convolution, initializer=_torch_default, dtype=dtype)
-    pool = functools.partial(layers.MaxPooling2D, 3, strides=2, data_format=NHWC, dtype=dtype)
+    pool = functools.partial(layers.MaxPooling2D, 3, strides=2, data_format=NHWC)
     first = _of_images(dtype)
     image = _image(first)
     conv1 = ImageConv2D(
         64, 11, strides=4, pad=2, kernel_initializer=_torch_default(), name="conv1", dtype=first
     )
     relu1 = conv1(image)
-    relu2 = conv("conv2", 192, 5)(_lowered(layers.MaxPooling2D(3, strides=2, data_format=NHWC, dtype=first, name="pool1")(relu1), dtype))
-    relu3 = conv("conv3", 384, 3)(pool(name="pool2")(relu2))
+    pool1 = _lowered(pool(name="pool1", dtype=first)(relu1), dtype)
+    relu2 = conv("conv2", 192, 5)(pool1)
+    relu3 = conv("conv3", 384, 3)(pool(name="pool2", dtype=dtype)(relu2))
     relu4 = conv("conv4", 256, 3)(relu3)
     relu5 = conv("conv5", 256, 3)(relu4)
     return keras.Model(image, [relu1, relu2, relu3, relu4, relu5], name="alexnet")
@@ -109,7 +110,11 @@ def _of_images(dtype: Any) -> Any:
 
 
 def _lowered(x: Any, dtype: Any) -> Any:
-    """The features of the first layer as the others compute."""
+    """The features of the first layers in the precision of the others.
+
+    They are pooled before, where the network pools them: rounded numbers tie more often, and then
+    the gradient goes to another pixel.
+    """
     compute_dtype = keras.dtype_policies.get(dtype).compute_dtype
     return x if x.dtype == compute_dtype else _bounded(ops.cast(x, compute_dtype))
 

@@ -15,6 +15,7 @@ from lpips_tf._support.arguments import check_whole
 from lpips_tf._support.whole_files import next_number, numbered_folder
 from lpips_tf.export import warmup as warmups
 from lpips_tf.export.common import check_exportable, described, distance_graph
+from lpips_tf.export.encoded import distances_of_files
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
@@ -136,35 +137,10 @@ class _Exported(tf.Module):
         return keras.StatelessScope(list(zip(self._metric().variables, self.weights, strict=True)))
 
     def _of_files(self, in0: Any, in1: Any) -> dict[str, Any]:
-        counts = ["Expected one file or more in in0, and as many in in1. Received:"]
-        counts += [tf.size(in0), tf.size(in1)]
-        right = (tf.size(in0) > 0) & (tf.size(in0) == tf.size(in1))
-        with tf.control_dependencies([tf.Assert(right, counts)]):
-            in0 = tf.identity(in0)
         shape = (None, None, 1) if self._metric().spatial else ()
-        return {
-            "distance": tf.map_fn(
-                lambda files: self._distance(*(_decoded(file)[None] for file in files))[0],
-                (in0, in1),
-                fn_output_signature=tf.TensorSpec(shape, tf.float32),
-            )
-        }
+        return {"distance": distances_of_files(self._distance, in0, in1, shape)}
 
 
 def _has_embedding(metric: LPIPS) -> bool:
     kernels = [head.get_weights()[0] for head in metric.heads]
     return not metric.spatial and all(kernel.min() >= 0 for kernel in kernels)
-
-
-def _decoded(content: tf.Tensor) -> tf.Tensor:
-    """The content of a PNG or JPEG file as (H, W, 3) uint8."""
-    png = tf.strings.substr(content, 0, 4) == b"\x89PNG"
-    jpeg = tf.io.is_jpeg(content)
-    known = tf.Assert(png | jpeg, ["Expected images as the content of PNG or JPEG files."])
-    with tf.control_dependencies([known]):
-        content = tf.identity(content)
-    return tf.cond(
-        jpeg,
-        lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(content, channels=3),
-    )

@@ -270,7 +270,11 @@ def test_what_is_not_defined_is_said(evaluate, study, rows, message):
         (["--judgements", "good.csv", "--datasets", "val/cnn"], 2, "Expected no --judgements"),
         (["--judgements", "good.csv", "--resize", "big"], 2, "Expected reference, WIDTHxHEIGHT"),
         (["--judgements", "pairs.csv", "--lower-is-better"], 2, "table of opinions with it"),
-        (["--judgements", "good.csv", "--save-distances", "good.csv"], 2, "that is not read as well"),
+        (
+            ["--judgements", "good.csv", "--save-distances", "good.csv"],
+            2,
+            "that is not read as well",
+        ),
         (["--group", "kind"], 2, "--group: Expected --judgements with it"),
         (["--skip-errors"], 2, "--skip-errors: Expected --judgements with it"),
     ],

@@ -13,6 +13,8 @@ from benchmarks.synthetic_bapps import png
 from checking import in_range
 from PIL import Image
 
+from lpips_tf.export import encoded
+
 
 @pytest.mark.slow
 def test_bad_images_of_concurrent_requests_fail_their_request_only(saved, photos):
@@ -85,6 +87,31 @@ def test_files_that_cannot_be_compared_are_refused(loaded, photos, in0, in1, mes
     files = [tf.constant([content(name) for name in names], tf.string) for names in (in0, in1)]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         encoded(in0=files[0], in1=files[1])
+
+
+def test_files_of_several_sizes_have_their_distances_in_their_order(
+    saved, loaded, photos, monkeypatch
+):
+    """Also where a size fills more than a batch."""
+    metric, _ = saved()
+    rng = np.random.default_rng(2)
+    sides = rng.choice([40, 50, 64], 18)
+    pairs = [[batch[i % 6, :side] for batch in photos] for i, side in enumerate(sides)]
+    expected = [metric(x[None], y[None]).numpy()[0] for x, y in pairs]
+    files = [tf.constant([png(pair[i]) for pair in pairs]) for i in (0, 1)]
+    found = loaded().signatures["encoded"](in0=files[0], in1=files[1])["distance"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+    lengths = []
+    monkeypatch.setattr(encoded, "BATCH_PIXELS", 3 * 64 * 64)
+
+    def means(in0, in1):
+        lengths.append(tf.numpy_function(lambda x: len(x), [in0], tf.int64))
+        return tf.reduce_mean(tf.cast(in1, tf.float32), axis=(1, 2, 3))
+
+    found = encoded.distances_of_files(means, files[0], files[1], ())
+    np.testing.assert_allclose(found, [y.mean() for _, y in pairs], rtol=1e-6)
+    assert sum(map(int, lengths)) == 18
+    assert max(map(int, lengths)) == 4  # of 40 x 64 pixels
 
 
 @pytest.mark.slow
