@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+LARGEST = 1e100  # of opinions; squares of larger ones overflow
+
 
 class Kind(NamedTuple):
     """One of the two kinds of judgements that a manifest may have."""
@@ -93,8 +95,10 @@ def _answer(table: Path, number: int, kind: str, given: Any) -> float:
         value = float(given)
     except (TypeError, ValueError):
         value = math.nan
-    if not math.isfinite(value) or (kind == "2afc" and not 0 <= value <= 1):
+    low, high = (0, 1) if kind == "2afc" else (-LARGEST, LARGEST)
+    if not low <= value <= high:  # or NaN
         expected = "a share of people, in [0, 1]" if kind == "2afc" else "a number"
+        expected += f" up to {LARGEST:g}" if abs(value) > LARGEST else ""
         raise ValueError(
             f"Expected {KINDS[kind].answer} as {expected}. "
             f"Received: {table}, row {number}: {given!r}"

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lpips_tf_cli.console.text import printable
+
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Prints rows, the header first; all columns but the first are aligned to the right."""
@@ -18,8 +20,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows[1:]:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(printable, row))
+    # What stands in brackets or between colons is text.
+    Console(markup=False, emoji=False).print(table)
 
 
 def without_nan(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,17 @@ def test_groups_of_opinions_are_scored_alone_and_together(evaluate, study):
     assert [group["count"] for group in groups] == [20, 20, 40]
 
 
+def test_names_of_groups_are_text(evaluate, study):
+    """Without markup, and each in a line of its own."""
+    names = ["[red]a/b[/red]", ":smile:", "a, b", "x\ny", "../up"]
+    rows = [[*list(r.values())[:3], names[(3 * i + i // 5) % 5]] for i, r in enumerate(read(study))]
+    table = write(study.parent / "names.csv", (*OPINIONS, "kind"), rows)
+    code, out, err = evaluate("--judgements", table, "--group", "kind", "--model", "l2")
+    assert (code, err) == (0, "")
+    found = [line.split("  ")[0] for line in out.splitlines()[1:]]
+    assert set(found) == {"[red]a/b[/red]", ":smile:", "a, b", "x\\ny", "../up", "all"}
+
+
 def test_opinions_that_are_lower_for_better_images(evaluate, study):
     rows = read(study)
     table = study.parent / "dmos.csv"

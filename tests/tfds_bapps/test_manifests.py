@@ -135,6 +135,7 @@ def test_parquet_files_hold_the_same(bapps):
         ("reference,image0,image1,judge\nr0.png,a0.png,b0.png,nan", "in .0, 1.. Received"),
         ("reference,image,opinion\nr0.png,a0.png,good", "opinion as a number.*row 1: 'good'"),
         ("reference,image,opinion\nr0.png,a0.png,inf", "opinion as a number"),
+        ("reference,image,opinion\nr0.png,a0.png,-1e101", "a number up to 1e.100. .*'-1e101'"),
         ("reference,image,opinion\nr0.png,../a0.png,1", r"within the folder.*\.\./a0\.png"),
         ("reference,image,opinion\nr0.png,/etc/a.png,1", "within the folder"),
         ("reference,image,opinion\nr0.png,,1", "Expected a path"),
