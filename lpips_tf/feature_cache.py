@@ -148,7 +148,7 @@ def read(path: str | os.PathLike[str], metric: LPIPS) -> npt.NDArray[Any]:
     except (ValueError, EOFError) as error:
         raise OSError(
             f"Cannot read the feature cache {Path(path)}, it is damaged. "
-            "Without it, it is made anew"
+            "Delete the file; the next run rebuilds it"
         ) from error
     if records.dtype != record_type(metric) or records.ndim != 1:
         raise ValueError(

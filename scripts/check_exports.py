@@ -87,9 +87,7 @@ def measured(net: str, version: str, heads: bool, pair: Pair) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--update", action="store_true", help="replace the tables in BENCHMARKS.md and README.md"
-    )
+    parser.add_argument("--update", action="store_true", help="replace the tables in the documents")
     arguments = parser.parse_args()
     with np.load(GOLDEN, allow_pickle=False) as file:
         pair = file["small0"], file["small1"]
@@ -104,7 +102,8 @@ def main() -> None:
         short = table(names, [[row[name] for name in names] for row in usual])
         header = "The largest error on six pairs of distances up to "
         largest = max(lpips_tf.LPIPS(net)(*pair).numpy().max() for net in ("alex", "vgg"))
-        update(ROOT / "README.md", "litert", f"{header}{largest:.2f}, and the size:\n\n{short}")
+        found = f"{header}{largest:.2f}, and the size:\n\n{short}"
+        update(ROOT / "docs" / "export.md", "litert", found)
 
 
 if __name__ == "__main__":

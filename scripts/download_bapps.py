@@ -154,7 +154,7 @@ def unpack(archive: Path, name: str, folder: Path, bar: Progress) -> None:
                 raise
             archive.unlink()
             raise OSError(
-                f"Cannot unpack {archive}: {error}. It is deleted; run this again to fetch it anew"
+                f"Cannot unpack {archive}: {error}. It is deleted. Run this again to download it"
             ) from error
         unpacked.replace(folder)
 

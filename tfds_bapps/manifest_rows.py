@@ -1,4 +1,4 @@
-"""Tables of judgements of one's own, read with checks."""
+"""Reads and checks the rows of a table of judgements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judgements of one's own: a table of images and what people said, as a `tf.data.Dataset`."""
+"""Reads a table of your own judgements, with its images, as a `tf.data.Dataset`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `evaluate` that choose judgements: of BAPPS, or of a table of one's own."""
+"""The options of `evaluate` that choose judgements: those of BAPPS, or a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judgements in a table of one's own: the distances of its images, which may differ in size."""
+"""Tables of judgements: reads their images, which may differ in size, and computes distances."""
 
 from __future__ import annotations
 

@@ -34,6 +34,6 @@ def cached_records(metric: LPIPS, source: Source, folder: Path) -> np.ndarray:
     if len(records) != count:
         raise OSError(
             f"Expected a feature cache of {count} triplets. Received: {path} with {len(records)}. "
-            "Without it, it is made anew"
+            "Delete the file; the next run rebuilds it"
         )
     return records

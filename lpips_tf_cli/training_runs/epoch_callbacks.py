@@ -42,7 +42,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._bar, self._steps, self._epochs, self._run = bar, steps, epochs, run
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Starts the bar anew."""
+        """Restarts the bar."""
         self._bar(0, self._steps)
         self._bar.describe(f"epoch {epoch + 1} of {self._epochs}")
 

@@ -13,7 +13,7 @@ from typing import Any
 from latex2mathml.converter import convert
 
 ROOT = Path(__file__).parents[2]
-INCLUDE = re.compile(r"^<!-- include (\S+?)(?:#(.+?))? -->.*$", re.MULTILINE)
+INCLUDE = re.compile(r"^<!-- include (\S+) -->.*$", re.MULTILINE)
 FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
@@ -21,28 +21,19 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)]+)\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    return INCLUDE.sub(lambda match: included(match[1], match[2]), markdown)
+    return INCLUDE.sub(lambda match: included(match[1]), markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
     return FORMULA.sub(_mathml, html)
 
 
-def included(name: str, heading: str | None = None) -> str:
-    """The text of a Markdown file in the repository's root, or of the section under a heading.
+def included(name: str) -> str:
+    """The text of a Markdown file in the repository's root, below its title.
 
     Links are changed to those from docs/.
     """
-    text = (ROOT / name).read_text()
-    if heading is None:
-        text = text.split("\n", 1)[1]  # the page has its own title
-    else:
-        start = re.search(rf"^(#+) {re.escape(heading)}\n", text, re.MULTILINE)
-        assert start, f"{name} has no heading {heading!r}"
-        rest = text[start.end() :]
-        end = re.search(rf"^#{{1,{len(start[1])}}} ", rest, re.MULTILINE)
-        text = re.sub("^###", "##", rest[: end.start() if end else None], flags=re.MULTILINE)
-    return LINK.sub(_from_docs, text)
+    return LINK.sub(_from_docs, (ROOT / name).read_text().split("\n", 1)[1])
 
 
 def _from_docs(match: re.Match) -> str:

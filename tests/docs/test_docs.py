@@ -30,8 +30,7 @@ TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
 SITE = ROOT / "build" / "docs"
 # What `make` and `pip` do is tried by .ci/run, which consists of these commands.
 SETUP = {
-    "make demo", "make test", "make test-all EXTRAS=slow,parity,tfds", "make test-backends",
-    "make lint", "make web", "make docs",
+    "make demo", "make test", "make web",
     "python -m http.server -d build/web", # tests/docs/test_web.py serves it so
     "python scripts/download_bapps.py --val-only bapps", # tests/scripts/test_download_bapps.py
     "pip install .", "pip install --no-deps . && pip install keras jax h5py pillow typer rich",
@@ -124,6 +123,8 @@ TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/own-judgements.md", "docs/tra
 @pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])
 @pytest.mark.slow
 def test_snippets_of_a_page_run_and_print_what_stands_there(workplace, capsys, page):
+    if page == "docs/export.md":
+        lpips_tf.export.export_saved_model(lpips_tf.LPIPS(), "served", warmup=False)
     run_python(page)
     expected = commented(page)
     printed = re.findall(r"\[[\d. ]+\]", capsys.readouterr().out)
@@ -131,14 +132,9 @@ def test_snippets_of_a_page_run_and_print_what_stands_there(workplace, capsys, p
 
 
 def test_snippets_of_the_readme_compute_what_it_says(workplace, capsys):
-    lpips_tf.export.export_saved_model(lpips_tf.LPIPS(), "served", warmup=False)
-    names = run_python("README.md")
+    run_python("README.md")
     assert_same_text(capsys.readouterr().out, "[0.1731537]\n")
-    assert commented("README.md")[0] == "[0.1731537]"
-    assert names["maps"].shape == (8, 64, 64, 1)
-    assert names["matrix"].shape == (8, 8)
-    above = names["matrix"][np.triu_indices(8, 1)]
-    assert names["diversity"] == pytest.approx(above.mean(), rel=1e-5)
+    assert commented("README.md") == ["[0.1731537]"]
 
 
 @pytest.mark.slow
@@ -221,9 +217,9 @@ def test_setup_commands_are_those_of_the_makefile_and_ci():
 
 def test_snippets_have_a_language_that_is_run():
     languages = {name for text in TEXTS.values() for name in re.findall(r"^ *```(.+)$", text, re.M)}
-    assert languages == {"python", "console", "sh", "bash", "json", "bibtex"}
-    assert pages_with("json") == ["README.md"]  # tests/lpips_tf/export/test_serving.py
-    assert pages_with("bash") == ["README.md", "docs/beam.md"]  # and of clusters, in test_score.py
+    assert languages == {"python", "console", "sh", "bash", "json", "bibtex", "csv"}
+    assert pages_with("json") == ["docs/export.md"]  # tests/lpips_tf/export/test_serving.py
+    assert pages_with("bash") == ["docs/beam.md", "docs/export.md"]  # clusters: test_score.py
 
 
 def anchors(text):

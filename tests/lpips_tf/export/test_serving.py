@@ -1,4 +1,4 @@
-"""The README's requests to TensorFlow Serving, and the answers it shows."""
+"""The documentation's requests to TensorFlow Serving, and the answers it shows."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 import lpips_tf
 from lpips_tf import export
 
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "export.md").read_text()
 
 
 def blocks(language):
-    section = README.split("### TensorFlow Serving\n")[1].split("\n#")[0]
+    section = PAGE.split("## TensorFlow Serving\n")[1].split("\n#")[0]
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
@@ -31,7 +31,7 @@ def service(tmp_path_factory):
     )
 
 
-def test_the_rest_request_of_the_readme_gets_its_answer(service):
+def test_the_rest_request_of_the_page_gets_its_answer(service):
     _, command = blocks("bash")
     (answer,) = blocks("json")
     with stand_in_serving.rest_server(service) as port:
@@ -43,7 +43,7 @@ def test_the_rest_request_of_the_readme_gets_its_answer(service):
     )
 
 
-def test_the_grpc_client_of_the_readme_prints_its_answer(service, capsys, monkeypatch):
+def test_the_grpc_client_of_the_page_prints_its_answer(service, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     (client,) = blocks("python")
     assert len(client.split("\n\n")[1].splitlines()) <= 10
