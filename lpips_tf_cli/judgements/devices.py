@@ -73,7 +73,10 @@ def check_same(strategy: tf.distribute.Strategy, what: str) -> None:
         return strategy.gather(own, axis=0)
 
     if len(set(gathered().numpy().tolist())) > 1:
-        raise ValueError("Expected the same options and data on all hosts. Received: different ones on at least one")
+        raise ValueError(
+            "Expected the same options and data on all hosts. "
+            "Received: different ones on at least one"
+        )
 
 
 @contextlib.contextmanager
