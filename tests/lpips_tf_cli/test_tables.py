@@ -16,6 +16,7 @@ from scipy import stats
 
 import tfds_bapps
 from lpips_tf import evaluation
+from lpips_tf._judgements import correlations, paired_scores
 from lpips_tf.baselines import DSSIM, L2
 
 TRIPLETS = ("reference", "image0", "image1", "judge")
@@ -31,6 +32,13 @@ def write(path, columns, rows):
 
 def read(path):
     return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """The intervals are tested elsewhere."""
+    monkeypatch.setattr(correlations, "RESAMPLES", 50)
+    monkeypatch.setattr(paired_scores.Opinions, "resamples", 50)
 
 
 @pytest.fixture

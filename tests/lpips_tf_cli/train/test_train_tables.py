@@ -61,7 +61,9 @@ def train(run, tmp_path, monkeypatch):
     return lambda output, *others: run("train", "--output", output, *EPOCHS, *others)
 
 
-@pytest.mark.parametrize("options", [[], ["--cache-features"]])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], marks=pytest.mark.slow), ["--cache-features"]]
+)
 def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path, options):
     trained, validated = tables
     for name, where in (
@@ -117,6 +119,7 @@ def _square(image, place):
     return image[top : top + 32, left : left + 32]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_on_squares_goes_on(train, large, tmp_path, monkeypatch):
     options = ("--judgements", large, "--crop", 64)
     assert train(tmp_path / "whole", *options)[0] == 0
@@ -139,6 +142,7 @@ def test_an_interrupted_training_on_squares_goes_on(train, large, tmp_path, monk
         np.testing.assert_array_equal(resumed[name], array)
 
 
+@pytest.mark.slow
 def test_other_squares_and_judgements_are_cached_apart(train, large, tmp_path):
     rows = list(csv.reader(large.read_text().splitlines()))[1:]
     other = write(large.parent / "other.csv", [[*row[:3], 0.4] for row in rows])
