@@ -98,10 +98,14 @@ def workplace(tmp_path, monkeypatch):
 def run_python(page):
     """Runs a page's snippets, one after the other; the names that they define."""
     names: dict = {}
-    for code in blocks(page, "python"):
-        if "grpc" not in code:  # tests/lpips_tf/export/test_serving.py
-            exec(compile(code, page, "exec"), names)
+    for code in snippets(page):
+        exec(compile(code, page, "exec"), names)
     return names
+
+
+def snippets(page):
+    """Those that run without a server; the others: tests/lpips_tf/export/test_serving.py."""
+    return [code for code in blocks(page, "python") if "grpc" not in code]
 
 
 def assert_same_text(printed, expected):
@@ -114,7 +118,8 @@ def assert_same_text(printed, expected):
 
 def commented(page):
     """What a page's comments say that `print` shows."""
-    return re.findall(r"^print\(.*# .*?(\[[\d. ]+\])$", TEXTS[page], re.MULTILINE)
+    text = "\n".join(snippets(page))
+    return re.findall(r"^print\(.*# .*?(\[[\d. ]+\])$", text, re.MULTILINE)
 
 
 TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/own-judgements.md", "docs/training.md")

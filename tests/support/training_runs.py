@@ -5,6 +5,9 @@ import json
 import socket
 import sys
 
+import numpy as np
+import pytest
+
 import tfds_bapps
 from lpips_tf.weights import weight_files
 
@@ -24,6 +27,18 @@ def arguments(root, output, *others):
 def arrays(path):
     """The arrays of a weight file, by name."""
     return weight_files.read(path).arrays
+
+
+def assert_same_heads(found, expected):
+    """The same but for rounding: without oneDNN, kernels may add in another order under load."""
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-8)
+
+
+def assert_same_history(found, expected):
+    """The same figures of each epoch but for rounding and the time."""
+    for x, y in zip(found, expected, strict=True):
+        assert x == pytest.approx(y | {"seconds": x["seconds"]}, rel=1e-5)
 
 
 def first_triplets(root, count=7):

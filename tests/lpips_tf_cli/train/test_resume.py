@@ -10,7 +10,14 @@ import subprocess
 import keras
 import numpy as np
 import pytest
-from training_runs import COMMAND, arguments, arrays, history
+from training_runs import (
+    COMMAND,
+    arguments,
+    arrays,
+    assert_same_heads,
+    assert_same_history,
+    history,
+)
 
 from lpips_tf_cli.training_runs.run_folder import Run
 
@@ -31,13 +38,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(train, trained, tmp_path,
     code, _, err = train(output, "--resume")
     assert code == 0
     assert len(err.splitlines()) < 4  # some epochs were there
-    for name, array in arrays(whole / "heads.h5").items():
-        np.testing.assert_array_equal(arrays(output / "heads.h5")[name], array)
-    records, expected = (
-        [{key: value for key, value in record.items() if key != "seconds"} for record in records]
-        for records in (history(output), history(whole))
-    )
-    assert records == expected
+    assert_same_heads(arrays(output / "heads.h5"), arrays(whole / "heads.h5"))
+    assert_same_history(history(output), history(whole))
 
 
 def test_a_finished_run_gets_back_files_that_are_missing(train, finished):
