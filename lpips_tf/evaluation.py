@@ -18,6 +18,7 @@ from lpips_tf import scores
 from lpips_tf._judgements.batches import by_size, compiled
 from lpips_tf._judgements.correlations import Correlation, Correlations, correlations
 from lpips_tf._judgements.paired_tests import Comparison, compare
+from lpips_tf._judgements.resampling import expanded, groups_of
 from lpips_tf._support.arguments import check_count, shown
 from lpips_tf._support.image_batches import batch_length
 
@@ -64,8 +65,8 @@ def distances(
 
     Returns:
         Columns in the order of the data set: "id" (str), and for 2AFC "d0", "d1", "judge", for JND
-        "distance", "same" (float32), for opinion scores "distance", "opinion" and "reference"
-        (str).
+        "distance", "same" (float32), for opinion scores "distance", "opinion"; for the rows of a
+        table also "reference" (str).
 
     Raises:
         ValueError: `dataset` has not the features of one kind of judgements, or no examples;
@@ -157,27 +158,38 @@ def score(columns: Columns) -> float:
 
 
 def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[float, float]:
-    """A bootstrap interval of `score`: the percentiles of the scores of resampled examples.
+    """A bootstrap interval of `score`, from the scores of resampled examples.
+
+    It is an expanded percentile interval, which is wider for few examples. Triplets of one
+    reference are not independent: where columns say "reference", whole references are resampled.
 
     Returns:
-        (low, high); NaN for a single example, which says nothing about the spread.
+        (low, high); NaN for a single example or reference, which says nothing about the spread.
     """
     from scipy import stats
 
-    values = _values(columns)
+    score, values = _score(columns), _values(columns)
+    if "judge" in columns:  # an average, of the sums and numbers of examples of each reference
+        groups = groups_of(columns, len(columns["id"]))
+        values = [np.bincount(groups, scores.agreement(*values)), np.bincount(groups)]
+        score = _ratio
     if len(values[0]) < 2:
         return float("nan"), float("nan")
     found = stats.bootstrap(
         values,
-        _score(columns),
+        score,
         paired=True,
         vectorized=False,
         n_resamples=RESAMPLES,
-        confidence_level=confidence,
+        confidence_level=expanded(confidence, len(values[0])),
         method="percentile",
         rng=np.random.default_rng(0),
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _ratio(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> float:
+    return float(sums.sum() / counts.sum())
 
 
 def _score(columns: Columns) -> Callable[..., float]:
@@ -189,4 +201,5 @@ def _score(columns: Columns) -> Callable[..., float]:
 
 
 def _values(columns: Columns) -> list[npt.NDArray[Any]]:
-    return [column for name, column in columns.items() if name != "id"]
+    names = ("d0", "d1", "judge") if "judge" in columns else ("distance", "same")
+    return [columns[name] for name in names]

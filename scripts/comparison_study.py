@@ -1,15 +1,17 @@
-"""Studies `lpips_tf.evaluation.compare` on synthetic judgements, for the tables in docs/bapps.md.
+"""Studies `lpips_tf.evaluation.compare` on synthetic judgements, for docs/comparing-metrics.md.
 
-Two kinds of data sets are drawn many times:
+Three kinds of data sets are drawn many times:
 
 - Triplets whose answer is clear to varying degrees. Five people judge each, and two metrics choose
   the right image with given probabilities, not independently of each other, as metrics err on the
   same examples.
+- The same with 30 triplets of each reference. How often a metric is right then depends on the
+  reference, too.
 - Opinions of 20 images of each reference. What the distances of two metrics do not explain is
   partly common to both metrics, and partly to the images of a reference.
 
 The tables have the share of data sets whose interval holds the true difference of the scores, and
-whose p-value is below 0.05.
+whose p-value is below 0.05; with references also that of the intervals of a single score.
 
 python scripts/comparison_study.py
 """
@@ -23,16 +25,26 @@ import numpy as np
 from benchmarks.markdown_tables import table
 from scipy import stats
 
-from lpips_tf.evaluation import compare
+from lpips_tf.evaluation import compare, confidence_interval
 
 PEOPLE = 5
 CASES = [  # triplets, and by how much A is right more often than B
     (200, 0.0), (1000, 0.0), (5000, 0.0), (200, 0.04), (1000, 0.04), (5000, 0.04),
 ]  # fmt: skip
-OPINION_CASES = [(25, 0.0), (80, 0.0), (25, 0.02), (80, 0.02)]  # references, difference
+REFERENCE_CASES = [(5, 0.0), (10, 0.0), (25, 0.0), (80, 0.0), (25, 0.04), (80, 0.04)]
+ROWS, OF_REFERENCE_RIGHT = 30, 0.15  # triplets of a reference, and what it adds or takes
+OPINION_CASES = [
+    (5, 0.0),
+    (10, 0.0),
+    (25, 0.0),
+    (80, 0.0),
+    (25, 0.02),
+    (80, 0.02),
+]  # references, difference
 IMAGES = 20  # of each reference
 RIGHT, SHARED = 0.75, 0.6  # how often B is right, and for how many triplets A does as B
-
+CLEAR = 0.75  # of people see what is right, on average
+TRUE_SCORE = RIGHT * CLEAR + (1 - RIGHT) * (1 - CLEAR)  # of B
 
 # Of what distances do not explain, in standard deviations of what they do: B's own, A's own where
 # A is better by 0.02, and what both have in common, for each reference and for each image.
@@ -42,22 +54,29 @@ OF_REFERENCE, OF_IMAGE = 0.3, 0.4
 Columns = dict[str, np.ndarray]
 
 
-def triplets(rng: np.random.Generator, count: int, better: float) -> tuple[Columns, Columns]:
+def triplets(
+    rng: np.random.Generator, count: int, better: float, references: int | None = None
+) -> tuple[Columns, Columns]:
     """The columns of two metrics, A and B, with the difference that their scores truly have."""
+    of_a, of_b = np.zeros((2, count))
+    said: Columns = {"id": np.char.mod("%06d", np.arange(count))}
+    if references is not None:
+        said["reference"] = np.repeat(np.arange(references), count // references)
+        sides = rng.choice([-1, 1], (2, references)) * OF_REFERENCE_RIGHT
+        of_a, of_b = sides[:, said["reference"]]
     clear = rng.uniform(0.5, 1, count)  # how many people find the right image nearer
     right = rng.integers(2, size=count)
     votes = rng.binomial(PEOPLE, clear) / PEOPLE
     judge = np.where(right, votes, 1 - votes)
-    b = rng.random(count) < RIGHT
+    b = rng.random(count) < RIGHT + of_b
     alike = rng.random(count) < SHARED
     # A's own choices make up for those that it shares with B.
-    a = np.where(alike, b, rng.random(count) < RIGHT + better / (1 - SHARED))
+    a = np.where(alike, b, rng.random(count) < RIGHT + better / (1 - SHARED) + of_a)
     found = []
     for chosen in (a, b):
         nearer = np.where(chosen, right, 1 - right)
         d0, d1 = nearer.astype(float), 1.0 - nearer
-        ids = np.char.mod("%06d", np.arange(count))
-        found.append({"id": ids, "d0": d0, "d1": d1, "judge": judge})
+        found.append(said | {"d0": d0, "d1": d1, "judge": judge})
     return found[0], found[1]
 
 
@@ -78,16 +97,16 @@ def opinions(rng: np.random.Generator, references: int, own: float) -> tuple[Col
 
 def true_difference(better: float) -> float:
     """The expected difference of the scores: a right choice gains 2·0.75 - 1 over a wrong one."""
-    return better * (2 * 0.75 - 1)
+    return better * (2 * CLEAR - 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--datasets", type=int, default=500)
-    parser.add_argument("--only", choices=["triplets", "opinions"])
+    parser.add_argument("--only", choices=["triplets", "references", "opinions"])
     args = parser.parse_args()
     header = ["true difference", "intervals that hold it", "p < 0.05"]
-    if args.only != "opinions":
+    if args.only in (None, "triplets"):
         rows = []
         for count, better in CASES:
             rng = np.random.default_rng(count)
@@ -95,7 +114,20 @@ def main() -> None:
             true = true_difference(better)
             rows.append([f"{count:,}", f"{true:.1%}", *shares(pairs, true)])
         print(table(["triplets", *header], rows))
-    if args.only != "triplets":
+    if args.only in (None, "references"):
+        rows = []
+        for references, better in REFERENCE_CASES:
+            rng = np.random.default_rng(references)
+            count = references * ROWS
+            drawn = [triplets(rng, count, better, references) for _ in range(args.datasets)]
+            true = true_difference(better)
+            intervals = [confidence_interval(b) for _, b in drawn]
+            held = np.mean([low <= TRUE_SCORE <= high for low, high in intervals])
+            rows.append([f"{references}", f"{true:.1%}", f"{held:.1%}", *shares(drawn, true)])
+        print(
+            table(["references", header[0], "intervals of a score that hold it", *header[1:]], rows)
+        )
+    if args.only in (None, "opinions"):
         rows = []
         for count, better in OPINION_CASES:
             own = BETTER if better else OWN

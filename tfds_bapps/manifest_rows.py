@@ -73,26 +73,28 @@ def _kind(path: Path, columns: Sequence[str]) -> str:
 
 
 def _row(table: Path, kind: str, number: int, count: int, columns: dict[str, Any]) -> Row:
-    names = {feature: columns[column] for feature, column in KINDS[kind].images.items()}
-    for name in names.values():
-        _check_path(table, number, name)
+    given = {feature: columns[column] for feature, column in KINDS[kind].images.items()}
+    names = {feature: _path(table, number, name) for feature, name in given.items()}
     answer = _answer(table, number, kind, columns[KINDS[kind].answer])
     return Row(str(number).zfill(len(str(count))), names, answer, columns)
 
 
-def _check_path(table: Path, number: int, name: Any) -> None:
+def _path(table: Path, number: int, name: Any) -> str:
+    """A checked path, spelled in one way, so that equal references are found equal."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"Expected a path. Received: {table}, row {number}: {name!r}")
-    if Path(name).is_absolute() or Path(os.path.normpath(name)).parts[0] == "..":
+    path = os.path.normpath(name)
+    if Path(path).is_absolute() or Path(path).parts[:1] in ((), ("..",)):
         raise ValueError(
             "Expected paths within the folder of the table. "
             f"Received: {table}, row {number}: {name}"
         )
+    return path
 
 
 def _answer(table: Path, number: int, kind: str, given: Any) -> float:
     try:
-        value = float(given)
+        value = math.nan if "_" in str(given) else float(given)  # Python takes 0_1 for 1
     except (TypeError, ValueError):
         value = math.nan
     low, high = (0, 1) if kind == "2afc" else (-LARGEST, LARGEST)
@@ -109,16 +111,16 @@ def _answer(table: Path, number: int, kind: str, given: Any) -> float:
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
-        names = next(reader, [])
+        names = [name.strip() for name in next(reader, [])]
         if len(set(names)) < len(names):
             raise ValueError(
                 f"Expected different columns. Received: {path} with {', '.join(names)}"
             )
-        for row in filter(None, reader):
+        for number, row in enumerate(filter(None, reader), 1):
             if len(row) != len(names):
                 raise ValueError(
-                    f"Expected {len(names)} fields in each row. Received: {path} with {len(row)} "
-                    f"in line {reader.line_num}"
+                    f"Expected {len(names)} fields in each row. Received: {path}, row {number}, "
+                    f"with {len(row)}"
                 )
             yield dict(zip(names, row, strict=True))
 

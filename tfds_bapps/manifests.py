@@ -48,9 +48,9 @@ def load_manifest(
 
     Returns:
         Examples in the order of the table, with "id", the number of the row from 1 as text; "ref",
-        "p0" and, for 2AFC, "p1", (H, W, 3) uint8; "judge", float32, or "opinion", float64; and for
-        opinions "reference", its path. `lpips_tf.evaluation.distances` takes them. An image that
-        cannot be read raises a tf.errors.OpError when it is reached, which names it.
+        "p0" and, for 2AFC, "p1", (H, W, 3) uint8; "judge", float32, or "opinion", float64; and
+        "reference", the path of the reference. `lpips_tf.evaluation.distances` takes them. An image
+        that cannot be read raises a tf.errors.OpError when it is reached, which names it.
 
     Raises:
         OSError: the table cannot be read.
@@ -84,8 +84,7 @@ def stored_rows(path: str | os.PathLike[str], kind: str, rows: Sequence[Row]) ->
         for name in KINDS[kind].images
     }
     columns |= answers(kind, rows) | {"id": [row.id for row in rows]}
-    if kind == "opinions":
-        columns["reference"] = [os.fsencode(row.images["ref"]) for row in rows]
+    columns["reference"] = [os.fsencode(row.images["ref"]) for row in rows]
     return tf.data.Dataset.from_tensor_slices(columns)
 
 

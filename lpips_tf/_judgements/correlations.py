@@ -7,12 +7,13 @@ Images of one reference are not independent, so intervals come from resampling r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lpips_tf._judgements.resampling import groups_of, percentile_interval, resampled_rows
 from lpips_tf._support.arguments import check_flag, shown
 
 RESAMPLES = 1000  # of the bootstrap
@@ -63,13 +64,15 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     check_flag("lower_is_better", lower_is_better)
     distance, opinion, references = checked(columns)
     x, y = -distance, -opinion if lower_is_better else opinion
-    draws = list(resampled_rows(references, RESAMPLES, np.random.default_rng(0)))
+    groups = groups_of({"reference": references}, len(x))
+    draws = list(resampled_rows(groups, RESAMPLES, np.random.default_rng(0)))
+    count = int(groups.max()) + 1
     fitted = fit_logistic(x, y)
     return Correlations(
-        with_interval(spearman, x, y, draws),
-        with_interval(kendall, x, y, draws),
-        with_interval(pearson, x, y, draws),
-        with_interval(pearson, fitted, y, draws),
+        with_interval(spearman, x, y, draws, count),
+        with_interval(kendall, x, y, draws, count),
+        with_interval(pearson, x, y, draws, count),
+        with_interval(pearson, fitted, y, draws, count),
     )
 
 
@@ -89,7 +92,11 @@ def kendall(x: Numbers, y: Numbers) -> float:
 
 def pearson(x: Numbers, y: Numbers) -> float:
     """Pearson's correlation; NaN where it is not defined."""
-    return float(np.corrcoef(x, y)[0, 1]) if _varies(x) and _varies(y) else float("nan")
+    if not (_varies(x) and _varies(y)):
+        return float("nan")
+    # Squares of very small numbers would be 0.
+    x, y = ((values - values.mean()) / np.ptp(values) for values in (x, y))
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def fit_logistic(x: Numbers, y: Numbers) -> Numbers:
@@ -117,32 +124,19 @@ def _varies(values: Numbers) -> bool:
     return bool(np.ptp(values) > 0)  # False for NaN
 
 
-def resampled_rows(
-    references: npt.NDArray[Any], times: int, rng: np.random.Generator
-) -> Iterator[npt.NDArray[np.int64]]:
-    """The rows of each resample: those of as many references, drawn with replacement.
-
-    There are none for a single reference.
-    """
-    _, which = np.unique(references, return_inverse=True)
-    groups = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
-    for _ in range(times if len(groups) > 1 else 0):
-        yield np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-
-
 def with_interval(
     statistic: Callable[[Numbers, Numbers], float],
     x: Numbers,
     y: Numbers,
     draws: Sequence[npt.NDArray[np.int64]],
+    count: int,
 ) -> Correlation:
-    """A correlation, and the percentiles of it on resampled rows."""
+    """A correlation, and its interval from resampled rows of `count` references."""
     value = statistic(x, y)
     if np.isnan(value) or not draws:
         return Correlation(value, float("nan"), float("nan"))
     found = [statistic(x[rows], y[rows]) for rows in draws]
-    low, high = np.nanpercentile(found, (2.5, 97.5)).tolist()
-    return Correlation(value, low, high)
+    return Correlation(value, *percentile_interval(found, count))
 
 
 def checked(columns: Mapping[str, Any]) -> tuple[Numbers, Numbers, npt.NDArray[Any]]:

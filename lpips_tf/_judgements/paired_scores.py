@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lpips_tf import scores
-from lpips_tf._judgements.correlations import checked, resampled_rows, spearman
+from lpips_tf._judgements.correlations import checked, spearman
+from lpips_tf._judgements.resampling import groups_of, resampled_rows
 
 RESAMPLES = 2000  # of the bootstrap
 RANK_RESAMPLES = 1000  # where each resample is ranked again
@@ -21,15 +22,21 @@ Numbers = npt.NDArray[np.float64]
 
 
 class TwoAFC:
-    """The agreement of two metrics with people on each triplet; scores are their means."""
+    """The agreement of two metrics with people on each triplet; scores are their means.
+
+    Triplets of one reference are resampled, and their metrics swapped, together.
+    """
 
     resamples, flips = RESAMPLES, FLIPS
 
     def __init__(self, a: Columns, b: Columns) -> None:
         agreements = [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
         self.scores = [float(agreement.mean()) for agreement in agreements]
-        self._differences = agreements[0] - agreements[1]
-        self.count = len(self._differences)
+        self._triplets = len(agreements[0])
+        groups = groups_of(a, self._triplets)
+        self._sizes = np.bincount(groups)
+        self._differences = np.bincount(groups, weights=agreements[0] - agreements[1])
+        self.count = len(self._sizes)
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
         """The difference of the scores on each of so many resamples."""
@@ -37,16 +44,16 @@ class TwoAFC:
 
     def _resampled(self, rng: np.random.Generator, rows: int) -> Numbers:
         drawn = rng.integers(self.count, size=(rows, self.count))
-        return np.asarray(self._differences[drawn].mean(axis=1))
+        return np.asarray(self._differences[drawn].sum(axis=1) / self._sizes[drawn].sum(axis=1))
 
     def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
-        """The difference where the metrics are swapped at random for each triplet."""
+        """The difference where the metrics are swapped at random for each reference."""
         moved = self._differences[self._differences != 0]
         return _in_chunks(times, len(moved), lambda rows: self._flipped(rng, moved, rows))
 
     def _flipped(self, rng: np.random.Generator, moved: Numbers, rows: int) -> Numbers:
         signs = rng.integers(2, size=(rows, len(moved)), dtype=np.int8) * 2 - 1
-        return np.asarray(signs @ moved / self.count)
+        return np.asarray(signs @ moved / self._triplets)
 
 
 class JND:
@@ -89,11 +96,12 @@ class Opinions:
     def __init__(self, a: Columns, b: Columns, lower_is_better: bool) -> None:
         from scipy import stats
 
-        (distance_a, opinion, self._references), (distance_b, *_) = checked(a), checked(b)
+        (distance_a, opinion, _), (distance_b, *_) = checked(a), checked(b)
         self._a, self._b = ranks = [stats.rankdata(-x) for x in (distance_a, distance_b)]
         self._opinion = stats.rankdata(-opinion if lower_is_better else opinion)
         self.scores = [spearman(x, self._opinion) for x in ranks]
-        self.count = len(np.unique(self._references))
+        self._references = groups_of(a, len(opinion))
+        self.count = int(self._references.max()) + 1
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
         """The difference of the scores on each of so many resamples of references."""
@@ -114,9 +122,9 @@ class Opinions:
 
     def _sums(self, ranks: Numbers) -> Numbers:
         """Of each reference's images: Σx, Σx² and Σxy for centred ranks x and opinions y."""
-        _, which = np.unique(self._references, return_inverse=True)
         x, y = (r - r.mean() for r in (ranks, self._opinion))
-        return np.stack([np.bincount(which, weights=w) for w in (x, x * x, x * y)], axis=1)
+        sums = [np.bincount(self._references, weights=w) for w in (x, x * x, x * y)]
+        return np.stack(sums, axis=1)
 
     def _correlation(self, sums: Numbers) -> Numbers:
         x, xx, xy = np.moveaxis(sums, -1, 0)

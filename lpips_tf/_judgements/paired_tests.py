@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lpips_tf._judgements.paired_scores import JND, Opinions, TwoAFC
+from lpips_tf._judgements.resampling import percentile_interval
 from lpips_tf._support.arguments import check_flag, shown
 
 KINDS = (
     {"id", "d0", "d1", "judge"},
+    {"id", "d0", "d1", "judge", "reference"},
     {"id", "distance", "same"},
     {"id", "distance", "opinion", "reference"},
 )
@@ -41,12 +43,13 @@ def compare(
     """Compares how well two metrics agree with people.
 
     Scores are 2AFC or JND scores or, for opinions, Spearman's correlation, positive where the
-    metric agrees with people. The interval is a paired bootstrap: percentiles of the difference on
-    resampled examples. The p-value is from random sign flips: how often a difference is as large as
-    this one if, for each example, the two metrics are swapped at random. For JND and opinions,
-    whose scores take all distances together, the ranks of an example's distances are swapped.
-    Images of one reference are not independent, so for opinions references are resampled, and
-    metrics swapped for all images of a reference. Both are drawn with a fixed seed.
+    metric agrees with people. The interval is a paired bootstrap: expanded percentiles of the
+    difference on resampled examples. The p-value is from random sign flips: how often a difference
+    is as large as this one if, for each example, the two metrics are swapped at random. For JND and
+    opinions, whose scores take all distances together, the ranks of an example's distances are
+    swapped. Examples of one reference are not independent: where columns say "reference", whole
+    references are resampled, and metrics swapped for all of their examples. Both are drawn with a
+    fixed seed.
 
     Args:
         a: columns of one metric, as `distances` returns them; or a sequence of them, one for each
@@ -83,12 +86,12 @@ def compare(
 def _compared(tests: Sequence[TwoAFC | JND | Opinions]) -> Comparison:
     score_a, score_b = np.mean([test.scores for test in tests], axis=0).tolist()
     difference = score_a - score_b
-    if max(test.count for test in tests) < 2 or np.isnan(difference):
+    if min(test.count for test in tests) < 2 or np.isnan(difference):
         return Comparison(score_a, score_b, difference, *[float("nan")] * 3)
     rng = np.random.default_rng(0)
     resamples = min(test.resamples for test in tests)
     resampled = np.mean([test.resampled(rng, resamples) for test in tests], axis=0)
-    low, high = np.nanpercentile(resampled, (2.5, 97.5)).tolist()
+    low, high = percentile_interval(resampled, min(test.count for test in tests))
     flips = min(test.flips for test in tests)
     flipped = np.mean([test.flipped(rng, flips) for test in tests], axis=0)
     # The swap that changes nothing is one of them; sums in another order differ by rounding.
@@ -136,7 +139,7 @@ def _checked(columns: Columns) -> set[str]:
     if not isinstance(columns, Mapping) or set(columns) not in KINDS:
         received = ", ".join(columns) if isinstance(columns, Mapping) else shown(columns)
         raise ValueError(
-            "Expected columns id, d0, d1 and judge; id, distance and same; or id, distance, "
-            f"opinion and reference. Received: {received or 'none'}"
+            "Expected columns id, d0, d1, judge and perhaps reference; id, distance and same; or "
+            f"id, distance, opinion and reference. Received: {received or 'none'}"
         )
     return set(columns)

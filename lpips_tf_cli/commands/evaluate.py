@@ -80,7 +80,7 @@ def evaluate(
 ) -> int:
     """Scores a metric by how well it agrees with people: on BAPPS, or on a table of your own."""
     if compare is not None:
-        _compare(context, *compare, table.lower_is_better, json)
+        _compare(context, *compare, json)
         return 0
     _check_model(context, model)
     _check_judgements(context, table)
@@ -110,8 +110,9 @@ def evaluate(
         found = results.all_results(scored, table.lower_is_better)
         if table.judgements:
             results.warn_of_direction(found, table.lower_is_better)
+            results.warn_of_few_references(found)
         rows = score_tables.text_rows(found)
-        write(*score_tables.distance_rows(scored, table.skip_errors))
+        write(*score_tables.distance_rows(judged, scored, table))
         described = _described(model, options, colorspace)
         if page_file is not None:
             from lpips_tf_cli.reports.judgement_report import write_judgement_report
@@ -210,18 +211,17 @@ def _files(head_weights: Path | None, backbone_weights: Path | None) -> list[tup
     return [(name, str(path)) for name, path in given.items() if path is not None]
 
 
-def _compare(context: typer.Context, a: Path, b: Path, lower_is_better: bool, json: bool) -> None:
+def _compare(context: typer.Context, a: Path, b: Path, json: bool) -> None:
     """Prints whether the metric of one file of distances agrees better than that of another."""
     for name in _given(context):
-        if name not in ("compare", "lower_is_better", "json"):
+        if name not in ("compare", "json"):
             raise typer.BadParameter(
-                "Expected no other options with it but --lower-is-better and --json. "
-                f"Received: {_option(name)}",
+                f"Expected no other options with it but --json. Received: {_option(name)}",
                 param_hint="--compare",
             )
     with extra("evaluate", "bapps"):
         from lpips_tf_cli.judgements.comparing import compare_files, comparison_rows
-    compared, opinions = compare_files(a, b, lower_is_better)
+    compared, opinions = compare_files(a, b)
     if json:
         found = [{"dataset": name} | without_nan(result._asdict()) for name, result in compared]
         print(json_module.dumps({"a": str(a), "b": str(b), "datasets": found}, indent=2))

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from lpips_tf_cli.console.text import printable
 
+WIDTH = 10_000  # no table is wider
+
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Prints rows, the header first; all columns but the first are aligned to the right."""
@@ -21,8 +23,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows[1:]:
         table.add_row(*map(printable, row))
-    # What stands in brackets or between colons is text.
-    Console(markup=False, emoji=False).print(table)
+    # What stands in brackets or between colons is text. No number is cut off: lines may be longer
+    # than a terminal, and than the 80 columns that Rich takes a file for.
+    Console(markup=False, emoji=False, width=WIDTH).print(table, crop=False)
 
 
 def without_nan(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,34 +16,40 @@ from lpips_tf.evaluation import Columns, Comparison
 
 KINDS = (
     ["id", "d0", "d1", "judge"],
+    ["id", "d0", "d1", "judge", "reference"],
     ["id", "distance", "same"],
     ["id", "distance", "opinion", "reference"],
 )
+LOWER = "lower_is_better"  # the column of a file of such opinions
 ERROR = "error"  # the column of a file with --skip-errors
 TEXTS = ("id", "reference")
 Row = tuple[str, ...]
 
 
-def compare_files(
-    a: Path, b: Path, lower_is_better: bool
-) -> tuple[list[tuple[str, Comparison]], bool]:
+def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]:
     """The comparison on each data set and, where there are several, on all; whether of opinions.
 
     Scores of opinions on all, called "all", come from all images together; other scores, called
-    "mean", are the means over data sets.
+    "mean", are the means over data sets. A warning says where both metrics seem to agree with the
+    opposite of what people said.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file is not of `--save-distances`, or they have different examples; or
-            `lower_is_better` without opinions.
+        ValueError: a file is not of `--save-distances`, or they have different examples.
     """
-    found_a, found_b = _read(a), _read(b)
+    (found_a, lower_is_better), (found_b, other) = _read(a), _read(b)
+    if lower_is_better != other:
+        raise ValueError(
+            "Expected opinions that are read in one way. "
+            f"Received: {a if lower_is_better else b} alone with --lower-is-better"
+        )
     if missing := sorted(found_a.keys() ^ found_b.keys()):
         only = a if missing[0] in found_a else b
         raise ValueError(
             f"Expected the same data sets in both files. Received: {missing[0]} in {only} only"
         )
-    opinions = "opinion" in next(iter(found_a.values()))
+    kind = next(iter(found_a.values()))
+    opinions = "opinion" in kind
     results = []
     for name, columns in found_a.items():
         try:
@@ -56,7 +63,21 @@ def compare_files(
             results.append(("all", evaluation.compare(*pooled, lower_is_better)))
         else:
             results.append(("mean", evaluation.compare(sets_a, sets_b)))
+    if "same" not in kind:
+        _warn_of_direction(results[-1][1], opinions, lower_is_better)
     return results, opinions
+
+
+def _warn_of_direction(found: Comparison, opinions: bool, lower_is_better: bool) -> None:
+    """Warns where people seem to choose the opposite of both metrics."""
+    if max(found[:2]) < (0 if opinions else 0.5):
+        other = "without" if lower_is_better else "with"
+        advice = f". Run evaluate {other} --lower-is-better, if that is what they mean"
+        warnings.warn(
+            f"both metrics disagree with {'opinions' if opinions else 'people'} more often than "
+            f"they agree{advice if opinions else ''}",
+            stacklevel=2,
+        )
 
 
 def _pooled(sets: Sequence[Columns]) -> Columns:
@@ -80,32 +101,41 @@ def comparison_rows(compared: list[tuple[str, Comparison]], opinions: bool) -> l
     return rows
 
 
-def _read(path: Path) -> dict[str, Columns]:
-    """The columns of each data set; an id is the name of one and an example's, with a slash.
+def _read(path: Path) -> tuple[dict[str, Columns], bool]:
+    """The columns of each data set, and whether they have opinions that are lower for better.
 
-    Examples that could not be read are left out.
+    An id is the name of a data set and an example's, with a slash. Examples that could not be read
+    are left out.
     """
     names, rows = _lines(path)
-    errors = names[-1:] == [ERROR]
-    kind = names[:-1] if errors else names
-    if kind not in KINDS or not rows:
+    kind = [name for name in names if name not in (LOWER, ERROR)]
+    if kind not in KINDS or len(set(names)) < len(names) or not rows:
         expected = " or ".join(map(",".join, KINDS))
         raise ValueError(
             f"Expected a file of --save-distances, with {expected}. "
             f"Received: {path} with {','.join(names)[:80]} and {len(rows)} rows"
         )
     tables: dict[str, list[list[Any]]] = {}
+    directions = set()
     for line, row in enumerate(rows, 2):
-        if errors and len(row) == len(names) and row[-1]:
+        by_name = dict(zip(names, row, strict=False))
+        if len(row) == len(names) and by_name.get(ERROR):
             continue
-        values = _values(path, kind, line, row[: len(kind)] if errors else row)
+        values = _values(path, kind, line, names, row)
+        directions.add(by_name.get(LOWER, ""))
         tables.setdefault(values[0].rpartition("/")[0] or "all", []).append(values)
     if not tables:
         raise ValueError(f"Expected distances. Received: {path} with errors only")
-    return {
+    if directions not in ({""}, {"1"}):
+        raise ValueError(
+            f"Expected 1 in each row of {LOWER}. "
+            f"Received: {path} with {' and '.join(map(repr, sorted(directions)))}"
+        )
+    found = {
         dataset: dict(zip(kind, map(np.array, zip(*table, strict=True)), strict=True))
         for dataset, table in tables.items()
     }
+    return found, directions == {"1"}
 
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -124,17 +154,16 @@ def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     return names, rows
 
 
-def _values(path: Path, names: list[str], line: int, row: list[str]) -> list[Any]:
+def _values(path: Path, kind: list[str], line: int, names: list[str], row: list[str]) -> list[Any]:
     """The values of a row, numbers where they are no texts."""
     try:
-        values = [
-            value if name in TEXTS else float(value) for name, value in zip(names, row, strict=True)
-        ]
+        given = dict(zip(names, row, strict=True))
+        values = [given[name] if name in TEXTS else float(given[name]) for name in kind]
         if not np.isfinite([value for value in values if isinstance(value, float)]).all():
             raise ValueError("not finite")
     except ValueError as error:
         raise ValueError(
-            f"Expected {', '.join(names)}, all but {' and '.join(n for n in TEXTS if n in names)} "
+            f"Expected {', '.join(kind)}, all but {' and '.join(n for n in TEXTS if n in kind)} "
             f"numbers. Received: {path}, line {line}: {','.join(row)[:80]}"
         ) from error
     return values

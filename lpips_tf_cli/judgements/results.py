@@ -14,10 +14,12 @@ import numpy as np
 from lpips_tf import evaluation, scores
 from lpips_tf.evaluation import Columns
 from lpips_tf_cli.console.tables import without_nan
+from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.judgements.metrics import Metric
 from lpips_tf_cli.judgements.sources import Source
 from lpips_tf_cli.judgements.tables import Table
 
+FEW = 10  # references; their intervals are too narrow (scripts/comparison_study.py)
 FAMILIES = {
     "distortions": ("traditional", "cnn"),
     "algorithms": ("superres", "deblur", "color", "frameinterp"),
@@ -35,10 +37,12 @@ class Result:
     count: int
     seconds: float
     best_score: float  # that any metric can reach, as people disagree; NaN for JND
+    references: int | None = None  # that the rows of a table have
 
     def fields(self) -> dict[str, Any]:
         """The fields for JSON."""
-        return without_nan(dataclasses.asdict(self))
+        fields = without_nan(dataclasses.asdict(self))
+        return {k: v for k, v in fields.items() if k != "references" or v is not None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,9 @@ def score_all(
 ) -> list[Scored]:
     """Scores a metric on data sets of one kind.
 
+    A group of a table without an image that can be read is left out, with a warning, if others
+    have some.
+
     Raises:
         OSError, ValueError: an image cannot be read. The message names it.
     """
@@ -74,11 +81,16 @@ def score_all(
         start = time.perf_counter()
         columns = part.distances(metric, batch_size)
         seconds = time.perf_counter() - start
+        if not len(columns["id"]):
+            warnings.warn(f"{part.name}: no image can be read", stacklevel=2)
+            continue
         if "opinion" in columns:
             result = opinion_result(part.name, columns, seconds, lower_is_better)
             scored.append((part, result, columns))
         else:
             scored.append((part, _result(part.name, columns, seconds), columns))
+    if not scored:
+        raise ValueError("Expected images that can be read. Received: errors in all rows")
     return scored
 
 
@@ -86,7 +98,8 @@ def _result(name: str, columns: Columns, seconds: float) -> Result:
     low, high = evaluation.confidence_interval(columns)
     count = len(columns["id"])
     best = scores.best_two_afc_score(columns["judge"]) if "judge" in columns else math.nan
-    return Result(name, evaluation.score(columns), low, high, count, seconds, best)
+    references = len(np.unique(columns["reference"])) if "reference" in columns else None
+    return Result(name, evaluation.score(columns), low, high, count, seconds, best, references)
 
 
 def opinion_result(
@@ -120,9 +133,33 @@ def _all_opinions(scored: Sequence[Scored], lower_is_better: bool) -> OpinionRes
     return opinion_result("all", pooled, seconds, lower_is_better)
 
 
+def warn_of_few_references(found: Sequence[Result | OpinionResult]) -> None:
+    """Warns where a table's intervals are too narrow: resamples of few references differ little."""
+    known = (r for r in found if not math.isnan(_highest(r)))
+    few = [r for r in known if r.references and r.references < min(FEW, r.count)]
+    if few:
+        others = f", and {counted(len(few) - 1, 'other data set')}" if len(few) > 1 else ""
+        warnings.warn(
+            f"with fewer than {FEW} references intervals are too narrow, and with one there is "
+            f"none: {few[0].dataset} has {few[0].references}{others}",
+            stacklevel=2,
+        )
+
+
+def _highest(result: Result | OpinionResult) -> float:
+    """The upper end of a score's interval or, where there is none, the score."""
+    if isinstance(result, Result):
+        return result.score if math.isnan(result.high) else result.high
+    value, _, high = result.correlations.spearman
+    return value if math.isnan(high) else high
+
+
 def warn_of_direction(found: Sequence[Result | OpinionResult], lower_is_better: bool) -> None:
     """Warns where a table's judgements seem to be meant the other way round."""
-    high = [r.high if isinstance(r, Result) else r.correlations.spearman.high for r in found]
+    best = [
+        (r.score, r.high) if isinstance(r, Result) else r.correlations.spearman[::2] for r in found
+    ]
+    high = [value if math.isnan(end) else end for value, end in best]
     if isinstance(found[0], OpinionResult) and high[-1] < 0:  # the last is of all
         other = "without" if lower_is_better else "with"
         warnings.warn(

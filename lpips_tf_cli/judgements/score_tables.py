@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from lpips_tf._support.floats import short_float
 from lpips_tf.evaluation import Correlation
 from lpips_tf_cli.judgements import results
+from lpips_tf_cli.judgements.comparing import ERROR, LOWER
+from lpips_tf_cli.judgements.options import TableOptions
 from lpips_tf_cli.judgements.results import OpinionResult, Result, Scored
+from lpips_tf_cli.judgements.sources import Source
 from lpips_tf_cli.judgements.tables import Table
 from tfds_bapps.manifest_rows import KINDS
 
@@ -71,26 +75,40 @@ def as_json(found: Sequence[Result | OpinionResult]) -> dict[str, Any]:
     return answer
 
 
-def distance_rows(scored: Sequence[Scored], errors: bool) -> tuple[Row, Iterator[Sequence[Any]]]:
-    """The header and the rows of the file of distances, with a column of errors if `errors`.
+def distance_rows(
+    judged: Sequence[Source | Table], scored: Sequence[Scored], options: TableOptions
+) -> tuple[Row, Iterator[Sequence[Any]]]:
+    """The header and the rows of the file of distances.
 
-    An id is the data set and the name of the example in it.
+    An id is the data set and the name of the example in it. With --lower-is-better a column says
+    so, and with --skip-errors another has the errors, whose rows are the last.
     """
     columns = tuple(name for name in scored[0][2] if name != "id")
-    header = ("id", *columns, *(("error",) if errors else ()))
-    return header, (row[: len(header)] for row in _rows(scored, columns))
+    direction = ("1",) if options.lower_is_better else ()
+    header = ("id", *columns, *((LOWER,) if direction else ()))
+    rows = ((*row, *direction) for row in _rows(scored, columns))
+    if not options.skip_errors:
+        return header, rows
+    errors = ((*row, *direction, error) for row, error in _skipped(judged, columns))
+    return (*header, ERROR), itertools.chain(((*row, None) for row in rows), errors)
 
 
-def _rows(scored: Sequence[Scored], names: Sequence[str]) -> Iterator[Sequence[Any]]:
-    for part, result, columns in scored:
+def _rows(scored: Sequence[Scored], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for _, result, columns in scored:
         values = ([_plain(x) for x in columns[name]] for name in names)
         ids = (f"{result.dataset}/{name}" for name in columns["id"])
-        yield from ((*row, None) for row in zip(ids, *values, strict=True))
-        if isinstance(part, Table):
-            for skipped, error in part.skipped:
-                said = {"reference": skipped.images["ref"], KINDS[part.mode].answer: skipped.answer}
-                given = [said.get(name) for name in names]
-                yield (f"{result.dataset}/{skipped.id}", *given, error)
+        yield from zip(ids, *values, strict=True)
+
+
+def _skipped(
+    judged: Sequence[Source | Table], names: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """The rows of tables that could not be read, without distances, and their errors."""
+    for table in judged:
+        for skipped, error in table.skipped if isinstance(table, Table) else ():
+            said = {"reference": skipped.images["ref"], KINDS[table.mode].answer: skipped.answer}
+            given = (said.get(name) for name in names)
+            yield (f"{table.name}/{skipped.id}", *given), error
 
 
 def _plain(value: Any) -> str | float:

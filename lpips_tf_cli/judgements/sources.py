@@ -157,16 +157,17 @@ def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) 
     return Source(name, mode, stored, None, lambda: None, files)
 
 
-def open_triplets(table: Path, crop: int | None) -> Source:
+def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
     """The triplets in a table, as images of one size.
 
     Args:
         table: its path, under which the data set goes.
         crop: side of the square that is cut from all images.
+        least_side: the smallest height and width that a network takes.
 
     Raises:
         ValueError: the table is not as it should be, or has opinions; or images differ in size, or
-            are smaller than `crop`.
+            are smaller than `crop` or `least_side`.
         OSError: the table or an image cannot be read.
     """
     kind, rows = read_rows(table)
@@ -175,13 +176,19 @@ def open_triplets(table: Path, crop: int | None) -> Source:
             "Expected a table of triplets, with reference, image0, image1 and judge. "
             f"Received: {table} with opinions"
         )
-    paths = {name: table.parent / name for row in rows for name in row.images.values()}
-    size = _checked_size(list(paths.values()), crop)
+    paths = [[table.parent / name for name in row.images.values()] for row in rows]
+    size = _checked_size(paths, crop)
+    if min(size) < least_side:
+        what = f"images of {size[1]}x{size[0]} pixels" if crop is None else f"--crop {crop}"
+        raise ValueError(
+            f"Expected images of at least {least_side}x{least_side} pixels for this network. "
+            f"Received: {what}"
+        )
     reading = manifests.Reading(None if crop else size, crop)
 
     def check() -> None:
-        for row in rows:
-            reading.read([os.fsencode(table.parent / name) for name in row.images.values()])
+        for images_of_row in paths:
+            reading.read([os.fsencode(path) for path in images_of_row])
 
     return Source(
         str(table),
@@ -189,25 +196,29 @@ def open_triplets(table: Path, crop: int | None) -> Source:
         manifests.stored_rows(table, kind, rows),
         lambda example, seed: manifests.with_images(example, reading, seed),
         check,
-        paths,
+        {name: table.parent / name for row in rows for name in row.images.values()},
         repr([crop, *((*row.images.values(), row.answer) for row in rows)]),
     )
 
 
-def _checked_size(paths: list[Path], crop: int | None) -> tuple[int, int]:
-    """The size of the first image, that of all if there is no crop."""
-    first = images.size(paths[0])
+def _checked_size(rows: list[list[Path]], crop: int | None) -> tuple[int, int]:
+    """The size that all images have, once they are cropped; those of a row always have one size."""
+    first = images.size(rows[0][0])
     with progress_bar("checking") as progress:
-        for done, path in enumerate(paths, 1):
-            size = images.size(path)
-            manifests.check_crop(path, size, crop)
-            if crop is None and size != first:
-                raise ValueError(
-                    f"Expected images of one size, or --crop. Received: {paths[0]} of "
-                    f"{first[1]}x{first[0]} pixels and {path} of {size[1]}x{size[0]}"
-                )
-            progress(done, len(paths))
-    return first
+        for done, paths in enumerate(rows, 1):
+            of_row = images.size(paths[0])
+            for path in paths:
+                size = images.size(path)
+                manifests.check_crop(path, size, crop)
+                if size != of_row or (crop is None and size != first):
+                    other, expected = (paths[0], of_row) if size != of_row else (rows[0][0], first)
+                    advice = ", or --crop" if size == of_row else " in a row"
+                    raise ValueError(
+                        f"Expected images of one size{advice}. Received: {other} of "
+                        f"{expected[1]}x{expected[0]} pixels and {path} of {size[1]}x{size[0]}"
+                    )
+            progress(done, len(rows))
+    return first if crop is None else (crop, crop)
 
 
 def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:

@@ -19,6 +19,7 @@ from tfds_bapps.manifest_rows import KINDS, Row, read_rows
 from tfds_bapps.manifests import answers
 
 AT_ONCE = 50  # rows that the report reads together
+TOTALS = ("all", "mean")  # rows of results that are no group
 DISTANCES = {"2afc": ("d0", "d1"), "opinions": ("distance",)}
 
 
@@ -45,7 +46,7 @@ class Table:
     files: ImageFiles
 
     def distances(self, metric: Metric, batch_size: int) -> Columns:
-        """The distances of readable rows, as `evaluation.distances` gives them.
+        """The distances of readable rows, if any, as `evaluation.distances` gives them.
 
         Raises:
             OSError, ValueError: an image cannot be read, or images of a row differ in size; where
@@ -58,11 +59,6 @@ class Table:
                 distances = compute(list(batch.values()))
                 found |= zip(indices, zip(*distances, strict=True), strict=True)
                 progress(len(found), len(self.indices))
-        if not found:
-            raise ValueError(
-                f"Expected images that can be read. Received: {self.name} with "
-                f"{len(self.indices)} errors"
-            )
         return self._columns(found)
 
     def _batches(
@@ -78,13 +74,12 @@ class Table:
     def _columns(self, found: dict[int, tuple[np.float32, ...]]) -> Columns:
         order = sorted(found)
         rows = [self.rows[i] for i in order]
-        distances = np.array([found[i] for i in order], np.float32)
+        names = DISTANCES[self.mode]
+        distances = np.array([found[i] for i in order], np.float32).reshape(-1, len(names))
         columns = {"id": np.array([row.id for row in rows])}
-        columns |= dict(zip(DISTANCES[self.mode], distances.T, strict=True))
+        columns |= dict(zip(names, distances.T, strict=True))
         columns |= answers(self.mode, rows)
-        if self.mode == "opinions":
-            columns["reference"] = np.array([row.images["ref"] for row in rows])
-        return columns
+        return columns | {"reference": np.array([row.images["ref"] for row in rows])}
 
     @property
     def readable(self) -> list[int]:
@@ -127,7 +122,10 @@ def _group(table: Path, row: Row, column: str) -> str:
         raise ValueError(
             f"Expected {column} among the columns of {table}. Received: {', '.join(row.columns)}"
         )
-    value = row.columns[column]
-    if value is None or not str(value).strip():
-        raise ValueError(f"Expected a group in {column}. Received: {table}, row {int(row.id)}: ''")
-    return str(value)
+    value = "" if row.columns[column] is None else str(row.columns[column])
+    if not value.strip() or value in TOTALS:
+        expected = f"a group other than {value}" if value in TOTALS else "a group"
+        raise ValueError(
+            f"Expected {expected} in {column}. Received: {table}, row {int(row.id)}: {value!r}"
+        )
+    return value

@@ -19,6 +19,7 @@ import lpips_tf
 from lpips_tf import training as ranking
 from lpips_tf import weights
 from lpips_tf._support.whole_files import written_whole
+from lpips_tf.metric import NETWORKS
 from lpips_tf.weights import downloads
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
@@ -122,7 +123,7 @@ def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[P
 
 def _opened(name: str, options: Options, places: Places) -> Source:
     if places.tables:
-        return open_triplets(Path(name), options.crop)
+        return open_triplets(Path(name), options.crop, NETWORKS[options.net].least_side)
     return open_source("2afc", name, places.bapps_dir, places.data_dir)
 
 

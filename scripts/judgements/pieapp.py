@@ -76,7 +76,8 @@ def main() -> None:
     if arguments.estimated and arguments.split == "test":
         parser.exit(2, f"{parser.prog}: Expected --estimated with --split train or val\n")
     found = judgements(arguments.folder, arguments.split, arguments.estimated)
-    tables.save(parser, arguments, found)
+    kind = "estimated" if arguments.estimated else ""
+    tables.save(parser, arguments, found, kind=kind)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def save(
     arguments: argparse.Namespace,
     judgements: Iterable[Judgement],
     labels: str | None = None,
+    kind: str = "",
 ) -> None:
     """Writes the table and says so, or ends the program with a line that says what is wrong.
 
@@ -60,9 +61,11 @@ def save(
         parser, arguments: the options, and what was given.
         judgements: what a generator reads, so that its errors are reported as well.
         labels: name of a file in the folder that is read, and so is not to be written over.
+        kind: of judgements, in the name of the table where the database has several.
     """
     folder, split = arguments.folder, getattr(arguments, "split", None)
-    output = arguments.output or folder / (f"judgements-{split}.csv" if split else "judgements.csv")
+    name = "-".join(filter(None, ("judgements", split, kind)))
+    output = arguments.output or folder / f"{name}.csv"
     try:
         _check_output(parser, folder, output, labels)
         if not folder.is_dir():

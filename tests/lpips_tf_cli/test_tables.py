@@ -63,20 +63,22 @@ def bapps(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, golden):
-    """Opinions of two distortions at five strengths of four references, of two sizes."""
+    """Opinions of two distortions at two strengths of ten references, of two sizes."""
     folder = tmp_path_factory.mktemp("study")
     rng = np.random.default_rng(0)
     rows = []
-    for i, image in enumerate(golden["small0"][:4]):
+    for i in range(10):
+        image = np.roll(golden["small0"][i % 4], 7 * i, axis=1)
         reference = image if i % 2 else image[:40, :56]
         Image.fromarray(reference).save(folder / f"r{i}.png")
         for kind in ("noise", "dark"):
-            for strength in range(5):
-                change = rng.normal(0, 30, reference.shape) if kind == "noise" else -40.0
-                image = np.clip(reference + change * strength / 5, 0, 255).astype("uint8")
+            for strength in range(2):
+                change = rng.normal(0, 20, reference.shape) if kind == "noise" else -25.0
+                change *= strength + rng.random()
+                image = np.clip(reference + change, 0, 255).astype("uint8")
                 name = f"{kind}{i}{strength}.png"
                 Image.fromarray(image).save(folder / name)
-                opinion = round(5 - strength * 0.7 + rng.normal(0, 0.3), 2)
+                opinion = round(5 - np.abs(change).mean() / 8 + rng.normal(0, 0.3), 2)
                 rows.append([f"r{i}.png", name, opinion, kind])
     return write(folder / "opinions.csv", (*OPINIONS, "kind"), rows)
 
@@ -120,7 +122,7 @@ def test_opinions_have_the_correlations_of_scipy(evaluate, study, tmp_path, buil
         assert found[name]["value"] == pytest.approx(function(-x, y).statistic, abs=1e-7)
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
     assert found["fitted_pearson"]["value"] >= found["pearson"]["value"]
-    assert (found["dataset"], found["count"], found["references"]) == ("opinions", 40, 4)
+    assert (found["dataset"], found["count"], found["references"]) == ("opinions", 40, 10)
 
 
 def test_groups_of_opinions_are_scored_alone_and_together(evaluate, study):
@@ -139,15 +141,21 @@ def test_groups_of_opinions_are_scored_alone_and_together(evaluate, study):
     assert [group["count"] for group in groups] == [20, 20, 40]
 
 
-def test_names_of_groups_are_text(evaluate, study):
-    """Without markup, and each in a line of its own."""
-    names = ["[red]a/b[/red]", ":smile:", "a, b", "x\ny", "../up"]
-    rows = [[*list(r.values())[:3], names[(3 * i + i // 5) % 5]] for i, r in enumerate(read(study))]
-    table = write(study.parent / "names.csv", (*OPINIONS, "kind"), rows)
-    code, out, err = evaluate("--judgements", table, "--group", "kind", "--model", "l2")
+def test_names_of_groups_are_text(evaluate, bapps):
+    """Without markup, whole, and each in a line of its own."""
+    root, table = bapps
+    names = ["[red]a/b[/red]", ":smile:", "a, b", "x\ny", "../up", "a long name " * 9]
+    rows = [[*list(row.values())[:4], names[i % 6]] for i, row in enumerate(read(table))]
+    named = write(root / "names.csv", (*TRIPLETS, "kind"), rows)
+    code, out, err = evaluate("--judgements", named, "--group", "kind", "--model", "l2")
     assert (code, err) == (0, "")
     found = [line.split("  ")[0] for line in out.splitlines()[1:]]
-    assert set(found) == {"[red]a/b[/red]", ":smile:", "a, b", "x\\ny", "../up", "all"}
+    assert found == [*names[:3], "x\\ny", "../up", names[5].strip(), "mean"]
+    rows[2][-1] = "mean"
+    write(named, (*TRIPLETS, "kind"), rows)
+    code, out, err = evaluate("--judgements", named, "--group", "kind", "--model", "l2")
+    assert (code, out) == (1, "")
+    assert "a group other than mean in kind" in err
 
 
 def test_opinions_that_are_lower_for_better_images(evaluate, study):
@@ -175,10 +183,11 @@ def test_judgements_of_the_other_image_are_told(evaluate, bapps):
 
 def test_images_are_resized_to_one_size(evaluate, study, tmp_path):
     folder = study.parent
-    for row in read(study)[:3]:
-        small = Image.open(folder / row["image"]).resize((32, 23), Image.Resampling.BOX)
-        small.save(folder / f"small-{row['image']}")
-    rows = [["r0.png", f"small-noise0{i}.png", i] for i in range(3)]
+    images = [row["image"] for row in read(study)[:3]]
+    for name in images:
+        small = Image.open(folder / name).resize((32, 23), Image.Resampling.BOX)
+        small.save(folder / f"small-{name}")
+    rows = [["r0.png", f"small-{name}", -i] for i, name in enumerate(images)]
     table = write(folder / "small.csv", OPINIONS, rows)
     options = ("--judgements", table, "--model", "l2")
     code, out, err = evaluate(*options)
@@ -194,7 +203,7 @@ def test_images_are_resized_to_one_size(evaluate, study, tmp_path):
 
 
 def test_errors_are_skipped_named_and_counted(evaluate, study, tmp_path):
-    rows = [[r["reference"], r["image"], r["opinion"]] for r in read(study)[:9]]
+    rows = [[r["reference"], r["image"], r["opinion"]] for r in read(study)]
     rows[4][1] = "missing.png"
     table = write(study.parent / "damaged.csv", OPINIONS, rows)
     saved = tmp_path / "distances.csv"
@@ -206,19 +215,37 @@ def test_errors_are_skipped_named_and_counted(evaluate, study, tmp_path):
     code, out, err = evaluate(*options, "--skip-errors", "--json", "--report", page)
     assert (code, err.count("\n")) == (1, 1)
     assert re.match("lpips-tf: skipped: .*missing.png", err)
-    assert (json.loads(out)["errors"], json.loads(out)["datasets"][0]["count"]) == (1, 8)
+    assert (json.loads(out)["errors"], json.loads(out)["datasets"][0]["count"]) == (1, 39)
     assert page.exists()
     written = read(saved)
     (skipped,) = (row for row in written if row["error"])
-    assert (skipped["id"], skipped["distance"]) == ("damaged/5", "")
+    assert (skipped["id"], skipped["distance"]) == ("damaged/05", "")
     assert skipped["opinion"] == rows[4][2]
-    assert len(written) == 9
+    assert len(written) == 40
     code, out, _ = evaluate("--compare", saved, saved, "--json")
     assert (code, json.loads(out)["datasets"][0]["difference"]) == (0, 0)
     write(table, OPINIONS, [["none.png", "none.png", i] for i in range(2)])
     code, out, err = evaluate(*options[:4], "--skip-errors")
     assert (code, out) == (1, "")
-    assert "Expected images that can be read. Received: damaged with 2 errors" in err
+    assert "Expected images that can be read. Received: errors in all rows" in err
+
+
+def test_a_group_without_readable_images_is_left_out(evaluate, study, tmp_path):
+    rows = [list(row.values()) for row in read(study)]
+    rows += [["r0.png", "none.png", 1, "gone"], ["none.png", "none.png", 2, "gone"]]
+    table = write(study.parent / "gone.csv", (*OPINIONS, "kind"), rows)
+    saved, page = tmp_path / "l2.csv", tmp_path / "page.html"
+    code, out, err = evaluate(
+        "--judgements", table, "--group", "kind", "--model", "l2", "--skip-errors",
+        "--save-distances", saved, "--report", page, "--json",
+    )  # fmt: skip
+    assert code == 1
+    found = json.loads(out)
+    assert [part["dataset"] for part in found["datasets"]] == ["noise", "dark", "all"]
+    assert found["errors"] == 2
+    assert "gone: no image can be read" in err
+    assert [row["id"] for row in read(saved)][-2:] == ["gone/41", "gone/42"]
+    assert evaluate("--compare", saved, saved)[0] == 0
 
 
 def test_two_metrics_are_compared_on_opinions(evaluate, study, tmp_path):
@@ -240,8 +267,61 @@ def test_two_metrics_are_compared_on_opinions(evaluate, study, tmp_path):
     assert found[-1]["low"] == pytest.approx(expected.low, abs=1e-6)
     code, out, _ = evaluate("--compare", *files)
     assert re.search(r"^all +0\.\d{3} +0\.\d{3} +[+-]0\.\d{3} ", out, re.MULTILINE)
-    lower = json.loads(evaluate("--compare", *files, "--lower-is-better", "--json")[1])
-    assert lower["datasets"][-1]["score_a"] == pytest.approx(-found[-1]["score_a"])
+
+
+def test_the_file_of_distances_knows_that_lower_opinions_are_better(evaluate, study, tmp_path):
+    """So that a comparison needs no option, and cannot be the wrong way round."""
+    rows = [{**row, "opinion": -float(row["opinion"])} for row in read(study)]
+    worse = write(study.parent / "dmos.csv", rows[0], [row.values() for row in rows])
+    found = {}
+    for table, options in ((study, []), (worse, ["--lower-is-better"]), (worse, [])):
+        files = [tmp_path / f"{model}.csv" for model in ("l2", "dssim")]
+        for model, file in zip(("l2", "dssim"), files, strict=True):
+            evaluate("--judgements", table, "--model", model, *options, "--save-distances", file)
+        code, out, err = evaluate("--compare", *files, "--json")
+        assert code == 0
+        found[table, bool(options)] = json.loads(out)["datasets"][0], err
+    right, lower, wrong = found.values()
+    assert lower[0]["dataset"] == "dmos"
+    assert {**lower[0], "dataset": "opinions"} == pytest.approx(right[0], abs=1e-12)
+    assert right[1] == lower[1] == ""
+    assert wrong[0]["score_a"] == pytest.approx(-right[0]["score_a"])
+    assert "both metrics disagree with opinions" in wrong[1]
+    assert "Run evaluate with --lower-is-better" in wrong[1]
+    evaluate(
+        "--judgements", worse, "--model", "l2", "--lower-is-better", "--save-distances", files[0]
+    )
+    code, out, err = evaluate("--compare", *files)
+    assert (code, out) == (1, "")
+    assert "l2.csv alone with --lower-is-better" in err
+
+
+def test_triplets_of_one_reference_are_not_independent(evaluate, bapps, tmp_path):
+    """References are resampled, however their paths are spelled; few of them are too few."""
+    root, table = bapps
+    rows = [list(row.values()) for row in read(table)]
+    for i, row in enumerate(rows):
+        row[0] = ("./" if i % 2 else "") + rows[i // 2 * 2][0]
+    shared = write(root / "shared.csv", (*TRIPLETS, "set"), rows)
+    saved = tmp_path / "l2.csv"
+    code, out, err = evaluate(
+        "--judgements", shared, "--model", "l2", "--json", "--save-distances", saved
+    )
+    assert (code, err) == (0, "")
+    (found,) = json.loads(out)["datasets"]
+    assert found["references"] == 17
+    columns = {name: np.array([row[name] for row in read(saved)]) for name in read(saved)[0]}
+    numeric = ("d0", "d1", "judge")
+    columns = {k: v.astype("f4") if k in numeric else v for k, v in columns.items()}
+    expected = evaluation.confidence_interval(columns)
+    assert (found["low"], found["high"]) == pytest.approx(expected, abs=1e-6)
+    assert evaluate("--compare", saved, saved)[0] == 0
+    for row in rows:
+        row[0] = rows[0][0]
+    few = write(root / "few.csv", (*TRIPLETS, "set"), rows)
+    code, out, err = evaluate("--judgements", few, "--model", "l2")
+    assert "with fewer than 10 references" in err
+    assert "few has 1" in err
 
 
 @pytest.mark.parametrize("kind", ["triplets", "opinions"])
@@ -260,7 +340,10 @@ def test_the_report_shows_where_metric_and_people_disagree(evaluate, bapps, stud
     ("rows", "message"),
     [
         ([["r0.png", "noise00.png", 3]], "small: correlations are not defined of a single image"),
-        ([["r0.png", f"noise0{i}.png", 3] for i in range(4)], "not defined as all 4 opinions are"),
+        (
+            [["r0.png", f"{x}0{i}.png", 3] for x in ("noise", "dark") for i in range(2)],
+            "not defined as all 4 opinions are",
+        ),
         ([["r0.png", "r0.png", i] for i in range(3)], "not defined as all 3 distances are equal"),
     ],
 )

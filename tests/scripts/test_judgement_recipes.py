@@ -231,7 +231,7 @@ def test_pieapp_gives_the_preference_for_a_which_is_image1(recipe, tmp_path):
 def test_pieapp_estimated_gives_all_pairs_with_the_authors_estimates(recipe, tmp_path):
     write_tree(tmp_path, PIEAPP)
     assert recipe("pieapp", tmp_path, "--split", "train", "--estimated")[0] == 0
-    rows = table(tmp_path / "judgements-train.csv")[2]
+    rows = table(tmp_path / "judgements-train-estimated.csv")[2]
     assert [row[3] for row in rows] == ["0.7", "0.881", "0.02"]
     code, _, message = recipe("pieapp", tmp_path, "--split", "test", "--estimated")
     assert (code, message.count("\n")) == (2, 1)

@@ -139,7 +139,7 @@ def test_parquet_files_hold_the_same(bapps):
         ("reference,image,opinion\nr0.png,../a0.png,1", r"within the folder.*\.\./a0\.png"),
         ("reference,image,opinion\nr0.png,/etc/a.png,1", "within the folder"),
         ("reference,image,opinion\nr0.png,,1", "Expected a path"),
-        ("reference,image,opinion\nr0.png,a0.png", "3 fields in each row.*2 in line 2"),
+        ("reference,image,opinion\nr0.png,a0.png", "3 fields in each row.*row 1, with 2"),
         ("reference,image,opinion", "without any"),
         ("", "without any"),
         ('reference,image,opinion\nr0.png,"a0.png,1', "as CSV"),

@@ -89,6 +89,47 @@ def test_the_p_value_is_that_of_all_sign_flips():
     assert evaluation.compare(a, b).p_value == pytest.approx(expected, abs=0.02)
 
 
+def shared(count, seed=0, **kwargs):
+    """Triplets of which five have one reference."""
+    references = np.char.mod("r%03d", np.arange(count)[::-1] // 5)
+    return triplets(count, seed, **kwargs) | {"reference": references}
+
+
+def test_references_of_triplets_are_resampled():
+    a, b = shared(200, 1), shared(200, 2)
+    rows = np.arange(200).reshape(40, 5)
+
+    def resampled(statistic):
+        return stats.bootstrap(
+            (np.arange(40),), statistic, vectorized=False, n_resamples=4000, method="percentile",
+            confidence_level=expanded, rng=np.random.default_rng(5),
+        ).confidence_interval  # fmt: skip
+
+    # The interval is of Student's t: Hesterberg 2015, section 3.3.
+    expanded = 1 - 2 * stats.norm.cdf(-stats.t.ppf(0.975, 39) * np.sqrt(40 / 39))
+
+    def part(columns, references):
+        return score({k: v[rows[references].ravel()] for k, v in columns.items()})
+
+    expected = resampled(lambda references: part(a, references) - part(b, references))
+    np.testing.assert_allclose(evaluation.compare(a, b)[3:5], expected, atol=0.012)
+    expected = resampled(lambda references: part(a, references))
+    np.testing.assert_allclose(evaluation.confidence_interval(a), expected, atol=0.012)
+    alone = {name: column for name, column in a.items() if name != "reference"}
+    single = alone | {"reference": alone["id"]}  # a reference for each triplet
+    assert evaluation.confidence_interval(single) == evaluation.confidence_interval(alone)
+    assert np.isnan(evaluation.confidence_interval(a | {"reference": np.full(200, "r")})).all()
+
+
+def test_the_p_value_of_triplets_swaps_whole_references():
+    a, b = shared(50, 1), shared(50, 2, right=0.4)
+    agreements = [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
+    differences = np.subtract(*agreements).reshape(10, 5).sum(axis=1)
+    flipped = np.array(list(itertools.product([-1, 1], repeat=10))) @ differences
+    expected = np.mean(np.abs(flipped) >= abs(differences.sum()) - 1e-12)
+    assert evaluation.compare(a, b).p_value == pytest.approx(expected, abs=0.02)
+
+
 def test_references_are_resampled_for_opinions():
     a, b = opinions(200, 1), opinions(200, 2)
     images = np.arange(200).reshape(40, 5)

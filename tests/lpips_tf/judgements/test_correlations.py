@@ -81,6 +81,12 @@ def test_references_are_resampled_as_wholes():
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
 
 
+def test_a_correlation_does_not_depend_on_the_unit():
+    given = made(40)
+    found = evaluation.correlations(given | {"opinion": given["opinion"] * 1e-300})
+    assert found.pearson == pytest.approx(evaluation.correlations(given).pearson)
+
+
 def test_what_is_not_defined_is_nan():
     constant = evaluation.correlations(columns([0.5] * 8, range(8)))
     assert np.isnan([value for found in constant for value in found]).all()

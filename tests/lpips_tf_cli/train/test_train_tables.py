@@ -80,7 +80,7 @@ def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path, opt
 def test_each_epoch_cuts_other_squares_at_the_same_place_of_all_images(large):
     def epochs(seed=0):
         tf.random.set_seed(1)
-        source = open_triplets(large, crop=32)
+        source = open_triplets(large, crop=32, least_side=1)
         data = of_images([source], [source], Shuffling(12, seed, 1))
         batches = [*data.epochs.between(0, 2), *data.validation]
         return [[image.numpy() for image in images] for images, _ in batches]
@@ -162,6 +162,8 @@ def test_other_squares_and_judgements_are_cached_apart(train, large, tmp_path):
         (["--judgements", "opinions.csv"], 1, "table of triplets.*opinions.csv with opinions"),
         (["--judgements", "sizes.csv"], 1, "one size, or --crop. .*96x80 pixels and .* of 40x40"),
         (["--judgements", "sizes.csv", "--crop", "48"], 1, "at least 48x48 .*s.png of 40x40"),
+        (["--judgements", "row.csv", "--crop", "32"], 1, "one size in a row. .*96x80 .* of 40x40"),
+        (["--judgements", "large.csv", "--crop", "5"], 1, "at least 31x31 .*Received: --crop 5"),
         (["--judgements", "missing.csv"], 1, "There is none at .*none.png"),
         (["--judgements", "large.csv", "--validation", "opinions.csv"], 1, "with opinions"),
         (["--judgements", "large.csv", "--validation", "large.csv"], 1, "large.csv is for valid"),
@@ -172,6 +174,7 @@ def test_wrong_tables_begin_no_run(train, large, tmp_path, monkeypatch, argument
     monkeypatch.chdir(folder)
     Image.new("RGB", (40, 40)).save(folder / "s.png")
     write(folder / "sizes.csv", [["r0.png", "a0.png", "b0.png", 1], ["s.png", "s.png", "s.png", 1]])
+    write(folder / "row.csv", [["r0.png", "a0.png", "s.png", 1]])
     write(folder / "missing.csv", [["r0.png", "a0.png", "none.png", 1]])
     write(folder / "opinions.csv", [["r0.png", "a0.png", 1]], ("reference", "image", "opinion"))
     output = "/proc/run" if arguments[-1:] == ["large.csv"] else tmp_path / "run"
