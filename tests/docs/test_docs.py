@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import options
 import pytest
 import torch_files
 from benchmarks.synthetic_bapps import write_photographs
@@ -222,7 +223,7 @@ def test_setup_commands_are_those_of_the_makefile_and_ci():
 
 def test_snippets_have_a_language_that_is_run():
     languages = {name for text in TEXTS.values() for name in re.findall(r"^ *```(.+)$", text, re.M)}
-    assert languages == {"python", "console", "sh", "bash", "json", "bibtex", "csv"}
+    assert languages == {"python", "console", "sh", "bash", "json", "bibtex", "csv", "text"}
     assert pages_with("json") == ["docs/export.md"]  # tests/lpips_tf/export/test_serving.py
     assert pages_with("bash") == ["docs/beam.md", "docs/export.md"]  # clusters: test_score.py
 
@@ -241,6 +242,11 @@ def test_links_of_a_page_lead_somewhere(page):
         assert file.exists(), target
         if anchor and name != "performance.md":  # which includes BENCHMARKS.md
             assert anchor in anchors(file.read_text()), target
+
+
+def test_the_page_of_options_is_the_help():
+    """If not: python scripts/docs/options.py."""
+    assert options.PAGE.read_text() == options.page()
 
 
 def test_all_pages_are_in_the_navigation():
