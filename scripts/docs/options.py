@@ -13,7 +13,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[2] / "docs/options.md"
 HEAD = """# Every option
 
-`lpips-tf COMMAND --help` prints the same. [On the command line](command-line.md) shows what they do.
+`lpips-tf COMMAND --help` prints the same. [On the command line](command-line.md) shows examples.
 """
 CHANGES = (  # to what Typer writes
     (r"(?s)\A# .*?(?=\n## )", ""),  # the options of the program itself

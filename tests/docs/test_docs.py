@@ -123,7 +123,14 @@ def commented(page):
     return re.findall(r"^print\(.*# .*?(\[[\d. ]+\])$", text, re.MULTILINE)
 
 
-TRIED_BELOW = ("README.md", "docs/bapps.md", "docs/own-judgements.md", "docs/training.md")
+# Those of docs/backends.md: tests/backends/test_page.py.
+TRIED_BELOW = (
+    "README.md",
+    "docs/backends.md",
+    "docs/bapps.md",
+    "docs/own-judgements.md",
+    "docs/training.md",
+)
 
 
 @pytest.mark.parametrize("page", [p for p in pages_with("python") if p not in TRIED_BELOW])

@@ -61,16 +61,13 @@ def train(run, tmp_path, monkeypatch):
     return lambda output, *others: run("train", "--output", output, *EPOCHS, *others)
 
 
-@pytest.mark.parametrize(
-    "options", [pytest.param([], marks=pytest.mark.slow), ["--cache-features"]]
-)
-def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path, options):
+def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path):
     trained, validated = tables
     for name, where in (
         ("table", ["--judgements", trained, "--validation", validated]),
         ("tree", ["--bapps-dir", root, "--datasets", "train/cnn", "--validation", "val/cnn"]),
     ):
-        code, out, err = train(tmp_path / name, *where, *options)
+        code, out, err = train(tmp_path / name, *where, "--cache-features")
         assert (code, err.count("\n"), out.count("\n")) == (0, 2, 1)
     ours, tree = (arrays(tmp_path / name / "heads.h5") for name in ("table", "tree"))
     assert_same_heads(ours, tree)
