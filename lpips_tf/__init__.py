@@ -37,7 +37,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Modules that need more packages than the metric does, and what to install for them.
+# Modules that need extra packages, and the extras that bring them.
 LAZY = {
     "beam": "lpips-tf[beam]",
     "callbacks": "tensorflow",

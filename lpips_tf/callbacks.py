@@ -1,4 +1,4 @@
-"""Callbacks of Keras that show where a model's outputs differ from what they should be."""
+"""Keras callbacks that show where a model's outputs differ from their references."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def distances(
     batch_size: int = 50,
     progress: Callable[[int, int], None] | None = None,
 ) -> Columns:
-    """A metric's distances on a data set of judgements, beside what people said.
+    """A metric's distances on a data set of judgements, with the judgements.
 
     Args:
         metric: takes two batches, tensors (N, H, W, 3) of uint8, to distances (N,), such as
@@ -146,8 +146,8 @@ def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     if count > 0:  # known; tf.data makes room for whole batches
         batch_size = min(batch_size, count)
     options = tf.data.Options()
-    # The tuning thread sleeps for ever longer periods, and the end of a data set often waits for
-    # it: after 1.7 seconds of work for another 0.9.
+    # tf.data's autotuning thread sleeps for growing periods, and the end of a data set often waits
+    # for it: 0.9 seconds after 1.7 of work.
     options.autotune.enabled = False
     return dataset.batch(batch_size).prefetch(2).with_options(options)
 

@@ -69,7 +69,7 @@ def _moments(features0: Any, features1: Any) -> Any:
 
 
 def key(metric: LPIPS, data: str) -> str:
-    """A name for the differences of some data, under which nothing else is kept.
+    """A name that is unique to a metric's backbone and a data set, for the file of differences.
 
     Args:
         metric: its network, version and convolutions count.

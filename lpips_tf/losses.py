@@ -1,4 +1,4 @@
-"""LPIPS as a loss of Keras."""
+"""LPIPS as a Keras loss."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import keras
 from keras import ops
-from keras.src.losses.loss import reduce_weighted_values  # of this Keras exports nothing
+from keras.src.losses.loss import reduce_weighted_values  # not exported by Keras
 
 from lpips_tf import metric as metric_module
 from lpips_tf._support.sample_weights import split

@@ -39,7 +39,7 @@ from lpips_tf._support.value_ranges import check_range, checked_range, warn_of_r
 from lpips_tf.heads import Head
 from lpips_tf.weights import keras_stores, loading
 
-RANGE_CHECKS = 20  # arrays whose range is looked at; later calls are spared the time
+RANGE_CHECKS = 20  # arrays whose range is checked; later calls save the time
 
 
 class _Network(NamedTuple):
@@ -67,7 +67,7 @@ class Explanation(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class LPIPS(keras.Model):
-    """Distance between images as people see it: 0 for equal images, higher for more different ones.
+    """The perceptual distance between images: 0 if equal, higher if they look more different.
 
     Deep features of both images are unit-normalised at each position, differenced, squared,
     weighted by heads that were calibrated on human judgements, averaged over positions and summed
@@ -195,7 +195,7 @@ class LPIPS(keras.Model):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        """Freezes all, or restores what was trainable before.
+        """Freezes everything, or restores what was trainable before.
 
         A model around the metric passes its own flag on, and must not train what was frozen by
         itself.
@@ -213,7 +213,7 @@ class LPIPS(keras.Model):
         self._trainable = value
 
     def _parts(self) -> list[keras.layers.Layer]:
-        """The backbone before its layers, as it passes its flags on to them."""
+        """The backbone before its layers: setting its flag sets theirs."""
         return [self.backbone, *self.backbone.layers, *self.heads]
 
     def _head_names(self) -> list[str]:
@@ -261,7 +261,7 @@ class LPIPS(keras.Model):
         mask = None if mask is None else check_mask(mask, in0)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1, mask):
-            # All that Keras would find out is whether to drop; it takes half a millisecond to.
+            # Keras' own `__call__` takes half a millisecond to find out whether to drop.
             return self.call(in0, in1, return_per_layer, mask=mask)
         options = {} if mask is None else {"mask": mask}
         return super().__call__(
@@ -281,7 +281,7 @@ class LPIPS(keras.Model):
         return (distance, layers) if return_per_layer else distance
 
     def build(self, in0_shape: tuple[int | None, ...], in1_shape: tuple[int | None, ...]) -> None:
-        """Does nothing: weights do not depend on the images, and exist since the metric does."""
+        """Does nothing: the constructor has made the weights, which do not depend on the images."""
 
     def compute_output_shape(
         self, in0_shape: tuple[int | None, ...], in1_shape: tuple[int | None, ...] | None = None
@@ -290,7 +290,7 @@ class LPIPS(keras.Model):
         return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """None: distances have no mask of Keras' own, whatever the images had."""
+        """None: distances carry no Keras mask."""
 
     def distances(
         self, reference: Any, *images: Any, training: bool | None = None, mask: Any = None
@@ -429,7 +429,7 @@ class LPIPS(keras.Model):
         return found
 
     def _drop(self, training: bool | None) -> dict[str, tuple[bool, ...]]:
-        """The option that says before which heads to drop; empty if before none."""
+        """The option that says which heads have dropout before them; empty if none has."""
         drop = tuple(head.drops(training) for head in self.heads)
         return {"drop": drop} if any(drop) else {}
 
@@ -441,7 +441,7 @@ class LPIPS(keras.Model):
         arrays = {name: as_rgb(as_array(image)) for name, image in images.items()}
         for name, array in arrays.items():
             check_image_batch(name, array, f"net={self.net!r}", self.least_side, self.value_range)
-            # PyTorch compiles a function anew when a number changes that it has looked at.
+            # torch.compile compiles again when a Python number changes that it has read.
             if not is_traced(array) and self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
                 self._range_checks -= looked
@@ -452,7 +452,7 @@ class LPIPS(keras.Model):
         return tuple(arrays.values())
 
     def _tell(self, name: str, least: float, most: float) -> None:
-        """Warns, once, of images that a compiled step has found to be of another range."""
+        """Warns once of images of another range that a compiled step found."""
         if not self._range_told:
             self._range_told = warn_of_range(name, least, most, self.value_range)
 

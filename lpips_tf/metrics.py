@@ -1,4 +1,4 @@
-"""LPIPS as metrics of Keras: the mean distance from targets, and the diversity of outputs."""
+"""LPIPS as Keras metrics: the mean distance from targets, and the diversity of outputs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
     def update_state(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None
     ) -> None:
-        """Adds a batch of pairs of images.
+        """Adds a batch of image pairs.
 
         Args:
             y_true, y_pred: images (N, H, W, 3), as for a call of `lpips_tf.LPIPS`.
@@ -244,7 +244,7 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         return ops.where(means < 0, 0, means), counts > 0
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves nothing: sums are of one evaluation, and larger than many a model."""
+        """Saves nothing: sums belong to one evaluation, and can be larger than the model."""
 
     def load_own_variables(self, store: Any) -> None:
         """Loads nothing, as nothing was saved."""

@@ -184,7 +184,7 @@ class _Moments:
 
 
 class _Batches:
-    """Batches (n, H, W, 3) of a set of images, all of one shape."""
+    """Batches (n, H, W, 3) of a set of images of one shape."""
 
     def __init__(
         self, images: Any, batch_size: int, image_shape: tuple[int, ...] | None = None
@@ -273,7 +273,7 @@ def _stored_embeddings(metric: LPIPS, batches: _Batches, max_memory: int) -> npt
         raise ValueError("Expected at least one image. Received: none")
     if file is None:
         return np.concatenate(parts)
-    with file:  # the map outlives the file object, and what it maps has no name to remove
+    with file:  # the memory map keeps the unnamed file alive
         file.flush()
         return np.memmap(file, part.dtype, "r").reshape(-1, length)
 

@@ -20,7 +20,7 @@ from lpips_tf._support.image_batches import as_rgb
 from lpips_tf._support.value_ranges import Range
 from lpips_tf.metric import LPIPS, Explanation, check_metric
 
-COLORS = "magma"  # steps that look even, in grey and to the colour-blind too
+COLORS = "magma"  # perceptually uniform, also in grey and to the colour-blind
 OPACITY = 0.75  # of a map over its image
 WIDTH, HIGHEST, NARROWEST = 2.8, 8.4, 1.2  # of an image in inches
 CAPTION = 0.5  # room for titles
@@ -185,7 +185,7 @@ def _array(tensor: Any) -> npt.NDArray[Any]:
 
 
 def _largest(maps: Iterable[npt.NDArray[Any]]) -> float:
-    """The largest number of maps; NaN, where an image has no distance, says nothing of it."""
+    """The largest number in maps, without NaN, which an image without a distance has."""
     return max((float(values.max()) for values in maps if np.isfinite(values).all()), default=0.0)
 
 

@@ -200,7 +200,7 @@ def _vector(name: str, array: Any) -> npt.NDArray[np.float64]:
 
 
 def check_judgements(name: str, judgements: Any) -> None:
-    """Raises ValueError where one of the judgements is no fraction: NaN, or outside [0, 1]."""
+    """Raises ValueError if a judgement is NaN or outside [0, 1]."""
     judgements = np.asarray(judgements)
     outside = ~((judgements >= 0) & (judgements <= 1))
     if outside.any():

@@ -73,7 +73,7 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
 
 
 def _t_quantile(freedom: int) -> float:
-    """The number that Student's t is below in size with probability 0.95.
+    """The 0.975 quantile of Student's t.
 
     More than 2,000 degrees of freedom are taken for 2,000, which widens intervals by 0.06%.
     """
@@ -97,7 +97,7 @@ def _t_probability(t: float, freedom: int) -> float:
 
 
 def jackknife(left_out: npt.NDArray[np.float64]) -> float:
-    """The standard error of a statistic from its values when each part in turn is left out."""
+    """The standard error of a statistic, from its values with each part left out in turn."""
     count = len(left_out)
     deviations = left_out - left_out.mean()
     return float(np.sqrt((count - 1) / count * (deviations @ deviations)))

@@ -25,7 +25,7 @@ EPSILON = 0.1  # of its ratios of distances
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class RankingModel(FitsOnHosts):
-    """A metric and the small network that guesses from two distances which image people chose.
+    """A metric and the small network that predicts from two distances which image people choose.
 
     The network G sees d0, d1, d0 - d1, d0 / (d1 + 0.1) and d1 / (d0 + 0.1), and gives the logit of
     the fraction of people who found p1 nearer (the official `Dist2LogitLayer` and
@@ -139,7 +139,7 @@ class RankingModel(FitsOnHosts):
         return results
 
     def reseed(self, *entropy: int) -> None:
-        """Makes the dropout from here on depend on some numbers only, such as a seed and an epoch.
+        """Seeds the dropout that follows, for example with a seed and an epoch.
 
         A training that goes on after a break is then the same as an unbroken one.
         """
@@ -249,7 +249,7 @@ def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs
 
 
 def _check_answers(judge: Any, name: str = "judge") -> None:
-    """Refuses judgements outside [0, 1] in an array or tensor; with data sets `judge` is None."""
+    """Refuses judgements outside [0, 1]. With data sets `judge` is None."""
     if judge is not None:
         check_judgements(name, ops.convert_to_numpy(judge))
 

@@ -23,7 +23,8 @@ from lpips_tf_cli.console import running
 from lpips_tf_cli.console.variadic import VariadicCommand
 
 app = typer.Typer(
-    help="LPIPS, the perceptual distance between images: 0 for equal ones, higher for others.",
+    help="LPIPS, the perceptual distance between images: 0 if equal, higher if they look more "
+    "different.",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # joins the lines of docstrings
     pretty_exceptions_enable=False,

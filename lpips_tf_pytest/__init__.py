@@ -23,7 +23,7 @@ STORED = pytest.StashKey[set[Path]]()  # the images that this session has stored
 
 
 class LPIPSReference(Protocol):
-    """What `lpips_reference` is."""
+    """The type of the fixture `lpips_reference`."""
 
     def __call__(
         self,
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Says that nothing is compared, where it is so."""
+    """Adds a line to pytest's header if nothing is compared."""
     storing = config.getoption("--lpips-update")
     return "lpips: images are stored, and not compared" if storing else None
 
@@ -98,7 +98,7 @@ def lpips_reference(request: pytest.FixtureRequest, tmp_path: Path) -> LPIPSRefe
 
 
 def _guarded(action: Callable[[], object]) -> None:
-    """Runs an action whose failures are told in a sentence, without the code that found them."""
+    """Runs an action, and reports its failure in a sentence instead of a traceback."""
     __tracebackhide__ = True
     try:
         action()
@@ -107,7 +107,7 @@ def _guarded(action: Callable[[], object]) -> None:
 
 
 def _file_name(name: str) -> str:
-    """The name of a test as that of a file; those of different tests differ."""
+    """A file name that is unique to a test."""
     quoted = urllib.parse.quote(name.replace("::", "-"), safe=" []()=,+@")
     if len(quoted) <= LONGEST:
         return quoted
@@ -115,7 +115,7 @@ def _file_name(name: str) -> str:
 
 
 def _store(actual: Any, path: Path, at_most: float, metric: LPIPS | None) -> None:
-    """Stores an image, which must look like itself: what can never pass is not stored."""
+    """Stores an image if it compares equal to itself; another could never pass."""
     from PIL import Image
 
     from lpips_tf import plots, testing

@@ -13,7 +13,7 @@ __all__ = ["read_backbone", "read_heads"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the readers when they are named first: with them comes Keras, which takes seconds."""
+    """Imports the readers at first use, because they import Keras, which takes seconds."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from lpips_tf.weights import torch_checkpoints

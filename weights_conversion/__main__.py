@@ -87,7 +87,7 @@ def _convert(
     license: str,
     version: str = "",
 ) -> None:
-    """Writes the weight file, after a copy of it has given PyTorch's results."""
+    """Writes the weight file once a copy of it has given PyTorch's results."""
     if output.suffix != ".h5":
         raise typer.BadParameter(
             f"Expected a file that ends in .h5. Received: {output}", param_hint="--output"

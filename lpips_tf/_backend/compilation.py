@@ -1,4 +1,4 @@
-"""Functions of images that an eager call runs compiled."""
+"""Functions of images that eager calls run compiled."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.backend import AutocastScope, in_stateless_scope  # of these Keras exports none
+from keras.src.backend import AutocastScope, in_stateless_scope  # not exported by Keras
 
 from lpips_tf._backend.execution import replica, runs_eagerly
 from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable, open_shape
 
-RESULTS = "_lpips_tf_results"  # the attribute of a graph
+RESULTS = "_lpips_tf_results"  # attribute of a graph with its reusable results
 
 
 class Compiled:
@@ -69,7 +69,7 @@ class Compiled:
 
             signature = [tf.TensorSpec(open_shape(image), image.dtype) for image in images]
             self._graphs[key] = tf.function(
-                functools.partial(graph),  # TensorFlow takes functions of one code for retraces
+                functools.partial(graph),  # TensorFlow counts functions of one code as retraces
                 input_signature=signature,
                 autograph=False,
             )
@@ -100,7 +100,7 @@ class Compiled:
         setattr(graph, RESULTS, known)
         key = (id(self), *map(id, images), *options.items())
         if key not in known or any(_watched(images)) or not _only_read(self._variables, graph):
-            known[key] = (self, images, trace())  # kept, so that their ids stay theirs
+            known[key] = (self, images, trace())  # kept alive, so that ids stay unique
             return known[key][-1]
         # A tape that is paused (`stop_recording`) does not record the identity, so that the reused
         # result is a constant for it, as a traced one would be.
@@ -133,7 +133,7 @@ def _of_empty_batches_too(function: Callable[..., Any], images: tuple[Any, ...])
 
 
 class CompiledByJax:
-    """A stage of a computation that JAX compiles in an eager call, once for each shape.
+    """A function that JAX compiles in an eager call, once for each shape.
 
     JAX compiles each of the stage's operations otherwise. Outside of eager calls, and under the
     other backends, this is the plain function.
@@ -186,7 +186,7 @@ def _only_read(variables: list[keras.Variable], graph: Any) -> bool:
 
 def _watched(images: tuple[Any, ...]) -> tuple[bool, ...]:
     """For each eager tensor, whether a gradient may be asked for with respect to it."""
-    try:  # TensorFlow has no public name for this; what it misses costs time only
+    try:  # private in TensorFlow; a tape that is missed only costs time
         from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
     except ImportError:
         return (True,) * len(images)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
-SCOPE = "stateless_scope"  # Keras' attribute for the innermost one
+SCOPE = "stateless_scope"  # Keras' attribute for the innermost scope
 
 
 def runs_eagerly(*tensors: Any) -> bool:
@@ -28,7 +28,7 @@ def runs_eagerly(*tensors: Any) -> bool:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """A scope in which all is computed at once, even within a function that is being traced.
+    """Runs operations eagerly, even inside `tf.function`, `jax.jit` or Keras' shape inference.
 
     The same holds where Keras tries shapes out. Weights that are loaded in such places would
     otherwise be symbols, or be loaded whenever a graph runs and only there, or be forgotten with
@@ -67,7 +67,7 @@ def replica() -> tuple[Any, int]:
 
 
 def is_traced(tensor: Any) -> bool:
-    """Whether a tensor stands for numbers that it does not have.
+    """Whether a tensor is symbolic: being traced, and without values.
 
     That is so in a function that is being traced, compiled or transformed, in a model that is built
     from symbols, and on PyTorch's device "meta".

@@ -162,7 +162,7 @@ def average_areas(maps: Any, size: tuple[Any, Any]) -> Any:
 
 
 def _overlaps(length: Any, size: Any, dtype: str) -> Any:
-    """How much each of `size` equal parts of an axis covers of each of its pixels, times `size`."""
+    """The overlap of each of `size` equal parts of an axis with its pixels, times `size`."""
     parts = keras.ops.cast(keras.ops.arange(size), dtype)[:, None]
     pixels = keras.ops.cast(keras.ops.arange(length), dtype)
     length, size = (keras.ops.cast(number, dtype) for number in (length, size))

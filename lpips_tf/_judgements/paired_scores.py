@@ -39,7 +39,7 @@ class TwoAFC:
         self.count = len(self._sizes)
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
-        """The difference of the scores on each of so many resamples."""
+        """The difference of the scores on each of `times` resamples."""
         return _in_chunks(times, self.count, lambda rows: self._resampled(rng, rows))
 
     def _resampled(self, rng: np.random.Generator, rows: int) -> Numbers:
@@ -70,7 +70,7 @@ class JND:
         self.count = len(self._same)
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
-        """The difference of the scores on each of so many resamples."""
+        """The difference of the scores on each of `times` resamples."""
         a, b = self._ranks
         chosen = (rng.integers(self.count, size=self.count) for _ in range(times))
         return np.array([self._difference(a, b, rows) for rows in chosen])
@@ -104,7 +104,7 @@ class Opinions:
         self.count = int(self._references.max()) + 1
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
-        """The difference of the scores on each of so many resamples of references."""
+        """The difference of the scores on each of `times` resamples of references."""
         draws = resampled_rows(self._references, times, rng)
         return np.array([self._difference(rows) for rows in draws])
 

@@ -100,7 +100,7 @@ def _compared(tests: Sequence[TwoAFC | JND | Opinions]) -> Comparison:
 
 
 def _aligned(a: Columns, b: Columns) -> tuple[Columns, Columns]:
-    """The columns of both metrics, in the order of the first one's examples."""
+    """The columns of both metrics, in the same order of examples."""
     names = [_checked(columns) for columns in (a, b)]
     if names[0] != names[1]:
         raise ValueError(

@@ -16,7 +16,7 @@ Numbers = npt.NDArray[np.float64]
 
 
 def groups_of(columns: Mapping[str, Any], count: int) -> npt.NDArray[np.int64]:
-    """The number of each row's reference, by first appearance; without references, of each row."""
+    """The index of each row's reference, by first appearance; the row's own without references."""
     if "reference" not in columns:
         return np.arange(count)
     _, first, which = np.unique(columns["reference"], return_index=True, return_inverse=True)

@@ -32,7 +32,7 @@ def embed(metric: LPIPS, images: Any) -> npt.NDArray[Any]:
 def embed_in_batches(
     metric: LPIPS, images: Any, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[npt.NDArray[Any]]:
-    """Yields the embeddings of one batch of images after the other.
+    """Yields embeddings batch by batch.
 
     Args:
         metric: the `LPIPS` that embeds.

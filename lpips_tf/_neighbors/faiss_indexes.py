@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Kinds of index other than Flat are trained by a process of their own, as some parameters, such as
-# those of HNSW0, end it.
+# Indexes other than Flat are trained in a separate process, because some parameters, such as those
+# of HNSW0, crash it.
 BUILDER = """
 import os, sys
 factory, folder, *sys.path = sys.argv[1:]

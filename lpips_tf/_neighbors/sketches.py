@@ -1,4 +1,4 @@
-"""Sketches: short vectors that keep the distances of long ones."""
+"""Sketches: short vectors that approximately preserve the distances of long ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Sketch(NamedTuple):
-    """A random projection (N, length) to (N, dimensions) that keeps distances in the mean.
+    """A random projection (N, length) to (N, dimensions) that preserves distances on average.
 
     Each number of a vector is added to, or subtracted from, one number of its projection.
 

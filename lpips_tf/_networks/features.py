@@ -73,7 +73,7 @@ class Features:
             images = ops.subtract(ops.divide(images, half), 1 + low / half)
         if not self._scaled:
             return images
-        # As rows of 3 W numbers, which processors take many at a time, unlike the three of a pixel.
+        # Rows of 3 W numbers vectorise well, unlike the three channels of a pixel.
         count, height, width, channels = ops.shape(images)
         rows = ops.reshape(images, (count, height, width * channels))
         shift, scale = (

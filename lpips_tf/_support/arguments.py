@@ -27,7 +27,7 @@ def shown(value: Any) -> str:
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
-    """Raises ValueError for a `value` that is none of the choices."""
+    """Raises ValueError unless `value` is one of the choices."""
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         raise ValueError(
             f"Expected {name} to be one of {', '.join(map(repr, choices))}. "
@@ -36,26 +36,26 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raises ValueError for a `value` that is neither True nor False."""
+    """Raises ValueError unless `value` is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"Expected {name} to be True or False. Received: {name}={shown(value)}")
 
 
 def check_whole(name: str, value: Any) -> None:
-    """Raises ValueError for a `value` that is no whole number."""
+    """Raises ValueError unless `value` is an integer."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
         raise ValueError(f"Expected {name} as a whole number. Received: {name}={shown(value)}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raises ValueError for a `value` that is no whole number of at least `least`."""
+    """Raises ValueError unless `value` is an integer of at least `least`."""
     check_whole(name, value)
     if value < least:
         raise ValueError(f"Expected {name} of at least {least}. Received: {value}")
 
 
 def check_share(name: str, value: Any) -> None:
-    """Raises ValueError for a `value` that is no number from 0 up to, and without, 1."""
+    """Raises ValueError unless `value` is a number in [0, 1)."""
     if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"Expected {name} in [0, 1). Received: {name}={shown(value)}")
 
@@ -72,7 +72,7 @@ def checked_source(name: str, source: Any) -> str | None:
 
 
 def checked_policy(dtype: Any) -> keras.DTypePolicy:
-    """A policy of Keras; raises ValueError for one that does not compute with floats."""
+    """A Keras dtype policy; raises ValueError unless it computes with floats."""
     try:
         policy = keras.dtype_policies.get(dtype)
         if "float" in policy.compute_dtype:

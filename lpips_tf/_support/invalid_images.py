@@ -46,7 +46,7 @@ def nan_unless_valid(images: Any, value_range: Range) -> Any:
 
 
 def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float], None]) -> None:
-    """Tells, within a compiled step of Keras' `fit` or `evaluate`, of images of another range.
+    """Reports images of another range from a compiled step of Keras' `fit` or `evaluate`.
 
     The step calls `tell` with the least and the highest value of a batch when they may not span
     `value_range`. TensorFlow calls no Python from code that XLA compiles.
@@ -63,7 +63,7 @@ def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float]
 
 
 def _extremes(images: Any, axis: Any = None) -> tuple[Any, Any]:
-    """The least and the highest of some of the pixels."""
+    """The lowest and the highest of a sample of pixels."""
     some = ops.stop_gradient(images[:, ::STEP, ::STEP])
     return ops.amin(some, axis=axis), ops.amax(some, axis=axis)
 

@@ -11,7 +11,7 @@ from lpips_tf._backend.tensors import is_uint8, values
 from lpips_tf._support.arguments import is_number
 
 Range = tuple[float, float]
-SLACK = 0.1  # of a range, by which networks overshoot
+SLACK = 0.1  # share of a range by which networks overshoot
 OF_8_BITS = (
     "Scale 8-bit images, or pass value_range=(0, 255). Images of dtype uint8 need neither, but "
     "Keras casts the targets of a loss to floats."

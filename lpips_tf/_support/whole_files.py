@@ -66,7 +66,7 @@ def hdf5_written_whole(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
 
 class _Postponing(io.FileIO):
-    """A file that keeps its first error for later, and writes nothing from then on.
+    """A file that stores its first error instead of raising it, and then writes nothing.
 
     HDF5 ends the process where a write fails while a file is closed.
     """
@@ -131,7 +131,7 @@ def numbered_folder(
 
 
 def next_number(root: Path) -> int:
-    """One more than the highest number that names a folder."""
+    """The highest number that names a folder, plus one."""
     names = [path.name for path in root.iterdir()] if root.is_dir() else []
     numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
     return max(numbers, default=0) + 1
@@ -153,7 +153,7 @@ def _renamed(folder: Path, root: Path, number: int | None) -> Path:
 
 
 def _remove_empty(inner: Path, outer: Path) -> None:
-    """Removes folders from an inner to an outer one, as far as nobody has put anything there."""
+    """Removes empty folders, from an inner to an outer one."""
     with contextlib.suppress(OSError):
         for folder in (inner, *inner.parents):
             folder.rmdir()

@@ -62,7 +62,7 @@ def described(metric: LPIPS) -> dict[str, str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences converters' warnings, which are no faults."""
+    """Silences converters' warnings, which do not concern users."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -83,7 +83,7 @@ def _size(content: tf.Tensor) -> tf.Tensor:
 
 
 def _decoded(files: tf.Tensor) -> tf.Tensor:
-    """The contents of PNG or JPEG files of one size as (N, H, W, 3) uint8."""
+    """Decodes PNG or JPEG files of one size to (N, H, W, 3) uint8."""
     return tf.map_fn(
         lambda content: tf.cond(
             tf.io.is_jpeg(content),

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving runs when it loads a model.
+"""Warm-up requests, which TensorFlow Serving runs when it loads a model.
 
 They make a user's first request as fast as later ones.
 """

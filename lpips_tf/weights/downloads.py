@@ -1,4 +1,4 @@
-"""SqueezeNet's convolutions, fetched from PyTorch's server at first use and kept converted."""
+"""SqueezeNet's convolutions, downloaded from PyTorch's server at first use and converted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _working_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _intact(path: Path) -> bool:
-    """Whether `path` holds SqueezeNet's weights; a damaged file is fetched again, as if missing."""
+    """Whether `path` holds SqueezeNet's weights. A damaged file is downloaded again."""
     try:
         weights = weight_files.read(path)
         return (weights.kind, weights.network) == ("backbone", "squeeze")

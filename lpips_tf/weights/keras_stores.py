@@ -27,7 +27,7 @@ class _Part(NamedTuple):
 
 
 def save(metric: Network, store: Any) -> None:
-    """Puts the weights of a metric into a store of Keras (a mapping from names to arrays)."""
+    """Saves the weights of a metric in a Keras store, a mapping from names to arrays."""
     for kind, part in _parts(metric).items():
         if part.source == part.name and _true(part.has):
             store[kind] = np.frombuffer(part.name.encode(), np.uint8)
@@ -37,7 +37,7 @@ def save(metric: Network, store: Any) -> None:
 
 
 def load(metric: Network, store: Any) -> OSError | None:
-    """Takes the weights of a metric from a store of Keras.
+    """Loads the weights of a metric from a Keras store.
 
     Returns:
         The error, where weights that were saved by name cannot be had.
@@ -96,7 +96,7 @@ def _parts(metric: Network) -> dict[str, _Part]:
 
 
 def _key(name: str) -> str:
-    return name.replace("/", ".")  # a store may take a slash for a folder
+    return name.replace("/", ".")  # a store would make a group of each part before a slash
 
 
 def _true(has: Callable[[], bool]) -> bool:

@@ -175,7 +175,7 @@ def _packaged(name: str) -> Path:
 def _arrays(
     path: Path, kind: str, network: str, version: str = ""
 ) -> Mapping[str, npt.NDArray[Any]]:
-    """The arrays in a weight file or a PyTorch checkpoint, after checking whose they are."""
+    """The arrays in a weight file or a PyTorch checkpoint, checked to be those of the network."""
     if path.is_dir():
         raise IsADirectoryError(f"Expected a weight file. Received a folder: {path}")
     if path.exists() and not h5py.is_hdf5(path):

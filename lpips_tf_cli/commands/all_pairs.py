@@ -33,24 +33,28 @@ def all_pairs(
     options: MetricOptions,
     output: Output = None,
     consecutive: Annotated[
-        bool, typer.Option("--consecutive", help="Only each image and the next by name.")
+        bool, typer.Option("--consecutive", help="Compare only each image with the next by name.")
     ] = False,
     mean: Annotated[
-        bool, typer.Option("--mean", help="Only the mean over all pairs, in one pass.")
+        bool,
+        typer.Option(
+            "--mean",
+            help="Print only the mean over all pairs, which takes one pass over the images.",
+        ),
     ] = False,
     groups: Annotated[
         bool,
         typer.Option(
             "--groups",
-            help="Only the mean within each subfolder, such as the samples of one condition, and "
-            "their mean.",
+            help="Print the mean within each subfolder, such as the samples of one condition, and"
+            " the mean of these.",
         ),
     ] = False,
     resize: ResizeAll = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
-    """Prints the distance of each two images in a folder, and their mean ± standard error."""
+    """Prints the distances between all images in a folder, and their mean ± standard error."""
     if sum((consecutive, mean, groups)) > 1:
         given = {"--consecutive": consecutive, "--mean": mean, "--groups": groups}
         raise typer.BadParameter(

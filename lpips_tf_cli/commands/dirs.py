@@ -45,17 +45,17 @@ def dirs(
     report: Report = None,
     match: Annotated[
         Literal["name", "stem"],
-        typer.Option(help="Match files by their name, or by it without the suffix."),
+        typer.Option(help="Match files by name, or by stem: the name without its suffix."),
     ] = "name",
     resize: Resize = None,
     others: With = None,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
-    """Prints distances of images with the same name in two or more folders, and mean ± error.
+    """Prints the distances between images of the same name in folders, and mean ± standard error.
 
-    Each further folder is compared with the first and, with several, the folders with each other:
-    the mean difference of their distances and its 95% confidence interval.
+    Each further folder is compared with the first. With several, the mean difference between each
+    two of them and its 95% confidence interval are printed too.
     """
     _check_folders(reference, folders)
     outputs.check_output(output)
@@ -90,7 +90,7 @@ def dirs(
 
 
 def _check_folders(reference: Path, folders: list[Path]) -> None:
-    """Refuses folders whose columns could not be told apart as wrong usage."""
+    """Refuses folders of equal names, whose columns could not be told apart."""
     given = [reference, *folders]
     if len(folders) < 2:
         return

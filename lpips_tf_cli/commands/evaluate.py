@@ -45,7 +45,7 @@ def evaluate(
     table: TableOptions,
     model: Annotated[
         Literal["lpips", "baseline", "l2", "dssim"],
-        typer.Option(help="baseline is the network without its calibrated heads."),
+        typer.Option(help="Metric to score. baseline is the network without its calibrated heads."),
     ] = "lpips",
     net: Net = "alex",
     version: Version = "0.1",
@@ -56,13 +56,13 @@ def evaluate(
     backbone_weights: BackboneWeights = None,
     precision: Precision = "float32",
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Examples at once, fewer where images are large.")
+        int, typer.Option(min=1, help="Examples per batch. Batches of large images are smaller.")
     ] = 50,
     save_distances: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Also write the distances of every example and what people said.",
+            help="Also write each example's distances and judgement.",
             show_default=False,
         ),
     ] = None,
@@ -71,14 +71,14 @@ def evaluate(
         tuple[Path, Path] | None,
         typer.Option(
             metavar="A.csv B.csv",
-            help="Instead: does one metric agree better with people than another, by two files of "
-            "--save-distances.",
+            help="Compare two metrics instead: does A agree better with people than B? Takes two "
+            "files of --save-distances.",
             show_default=False,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Scores a metric by how well it agrees with people: on BAPPS, or on a table of your own."""
+    """Scores how well a metric agrees with people, on BAPPS or on your own table."""
     if compare is not None:
         _compare(context, *compare, json)
         return 0

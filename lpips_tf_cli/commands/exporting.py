@@ -13,15 +13,18 @@ from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.outputs import check_output
 from lpips_tf_cli.console.text import printable
 
-app = typer.Typer(help="Writes a metric for programs without this package.", no_args_is_help=True)
+app = typer.Typer(help="Exports a metric for use without this package.", no_args_is_help=True)
 
 Output = Annotated[Path, typer.Argument(metavar="OUT", show_default=False)]
 Spatial = Annotated[
-    bool, typer.Option("--spatial", help="Maps of where images differ, instead of one number.")
+    bool,
+    typer.Option(
+        "--spatial", help="Export maps of where images differ instead of one number per pair."
+    ),
 ]
 ValueRange = Annotated[
     tuple[float, float],
-    typer.Option(metavar="LOW HIGH", help="Range of float images; uint8 ones span 0 to 255."),
+    typer.Option(metavar="LOW HIGH", help="Range of float images. uint8 images span 0 to 255."),
 ]
 
 
@@ -37,15 +40,15 @@ def saved_model(
         typer.Option(
             min=1,
             max=2**63 - 1,
-            help="Number of the version; by default the next.",
+            help="Version number. By default the next one.",
             show_default=False,
         ),
     ] = None,
     warmup: Annotated[
-        bool, typer.Option(help="Also write requests that TensorFlow Serving runs at its start.")
+        bool, typer.Option(help="Also write the requests that warm up TensorFlow Serving.")
     ] = True,
 ) -> None:
-    """Writes a SavedModel to OUT/1, or the next number: for TensorFlow Serving, and as a loss."""
+    """Exports a SavedModel to OUT/1, or the next version, for TensorFlow Serving or as a loss."""
     with imports():
         from lpips_tf.export import export_saved_model
     metric = options.load(spatial=spatial, value_range=value_range)
@@ -60,7 +63,7 @@ def onnx(
     spatial: Spatial = False,
     value_range: ValueRange = (-1, 1),
 ) -> None:
-    """Writes an ONNX file (.onnx) for images of any number and size."""
+    """Exports an ONNX file (.onnx) for batches of images of any size."""
     check_output(output, (".onnx",), "OUT")
     with imports():
         from lpips_tf.export import export_onnx
@@ -80,12 +83,14 @@ def litert(
     ] = (64, 64),
     quantize: Annotated[
         Literal["dynamic", "float16"] | None,
-        typer.Option(help="Smaller weights: 8 or 16 bits each.", show_default=False),
+        typer.Option(
+            help="Quantise weights to 8 bits (dynamic) or to 16 (float16).", show_default=False
+        ),
     ] = None,
     spatial: Spatial = False,
     value_range: ValueRange = (-1, 1),
 ) -> None:
-    """Writes a LiteRT file (.tflite) for one pair of images of a fixed size."""
+    """Exports a LiteRT file (.tflite) for one pair of images of a fixed size."""
     check_output(output, (".tflite",), "OUT")
     with imports():
         from lpips_tf.export import export_litert

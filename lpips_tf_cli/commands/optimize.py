@@ -27,7 +27,7 @@ def optimize(
     init: Annotated[
         Path,
         typer.Option(
-            metavar="IMG", help="The image to start from, of the same size.", show_default=False
+            metavar="IMG", help="Image to start from, of the same size.", show_default=False
         ),
     ],
     output: Annotated[
@@ -39,13 +39,13 @@ def optimize(
     options: LossOptions,
     steps: Annotated[int, typer.Option(min=1, help="Number of steps.")] = 200,
     learning_rate: Annotated[
-        float, typer.Option(help="Learning rate of Adam, for values in [-1, 1].")
+        float, typer.Option(help="Learning rate of Adam, for pixels in [-1, 1].")
     ] = 0.01,
     frames: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Also write this many images of the descent, 2 or more, side by side, to "
+            help="Also write this many steps of the descent, 2 or more, side by side to "
             "OUTPUT-frames.png.",
             show_default=False,
         ),
@@ -53,7 +53,7 @@ def optimize(
     curve: Annotated[
         Path | None,
         typer.Option(
-            help="Also plot the distance by step to this .png, .svg or .pdf file.",
+            help="Also plot the distance against the step (.png, .svg or .pdf).",
             show_default=False,
         ),
     ] = None,

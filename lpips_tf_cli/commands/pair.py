@@ -48,18 +48,18 @@ def pair(
         Path | None,
         typer.Option(
             metavar="FILE.png",
-            help="Also draw where the images differ (.png, .pdf or .svg).",
+            help="Also draw a figure of where the images differ (.png, .pdf or .svg).",
             show_default=False,
         ),
     ] = None,
     layers: Annotated[
-        bool, typer.Option("--layers", help="With --heatmap: also what each layer adds.")
+        bool, typer.Option("--layers", help="With --heatmap: also draw the map of each layer.")
     ] = False,
     mask: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A grey image of how much each pixel counts: black not at all.",
+            help="Grey image of how much each pixel counts: white fully, black not at all.",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +67,8 @@ def pair(
         int | None,
         typer.Option(
             metavar="PIXELS",
-            help="Compare tile by tile, for images larger than memory; 1024 is a good side.",
+            help="Compare in tiles of this side, for images larger than memory. 1024 is a good "
+            "choice.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +77,7 @@ def pair(
         typer.Option(
             "--map",
             metavar="FILE.tif",
-            help="With --tile: also write where the two images differ, a number for each pixel.",
+            help="With --tile: also write the map of where the images differ.",
             show_default=False,
         ),
     ] = None,

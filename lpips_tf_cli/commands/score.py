@@ -24,7 +24,7 @@ def score(
         str,
         typer.Argument(
             metavar="MANIFEST",
-            help="A .csv or .parquet file with the columns reference and image, paths of images.",
+            help="A .csv or .parquet file with the columns reference and image: paths of images.",
             show_default=False,
         ),
     ],
@@ -42,15 +42,15 @@ def score(
         str | None, typer.Option(hidden=True)
     ] = None,
     per_layer: Annotated[
-        bool, typer.Option("--per-layer", help="Also write what each layer adds.")
+        bool, typer.Option("--per-layer", help="Also write each layer's share of the distance.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="The most pairs that are computed at once.")
+        int, typer.Option(min=1, help="Most pairs per batch.")
     ] = 32,
 ) -> None:  # fmt: skip
-    """Writes the distances of a manifest's pairs: any length, any file system that Beam knows.
+    """Writes the distances of the pairs in a manifest of any length, with Apache Beam.
 
-    All other options go to Beam, such as --runner.
+    Other options, such as --runner, go to Beam.
     """
     check_output(Path(manifest), (".csv", ".parquet"), "MANIFEST")
     check_output(Path(output), (".parquet",))

@@ -28,18 +28,18 @@ Size = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help=f"Resize images to squares of this side in pixels; by default {SIDE}.",
+        help=f"Resize images to squares of this side, in pixels. By default {SIDE}.",
         show_default=False,
     ),
 ]
 Factory = Annotated[
-    str, typer.Option(help="Kind of FAISS index, such as Flat, PCA64,PQ16 or IVF256,Flat.")
+    str, typer.Option(help="FAISS index factory string, such as Flat, PCA64,PQ16 or IVF256,Flat.")
 ]
 Dimensions = Annotated[
-    int, typer.Option(min=1, help="Dimensions that embeddings are projected to for FAISS.")
+    int, typer.Option(min=1, help="Dimensions of the random projection that FAISS indexes.")
 ]
 Candidates = Annotated[
-    int, typer.Option(min=1, help="Images from FAISS whose distances are computed.")
+    int, typer.Option(min=1, help="Candidates from FAISS whose exact distances are computed.")
 ]
 
 
@@ -56,11 +56,11 @@ def index(
     resize: ResizeAll = None,
     factory: Factory = "Flat",
     dimensions: Dimensions = 1024,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the projection.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random projection.")] = 0,
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
-    """Writes an index of a folder's images, for `search`."""
+    """Indexes the images of a folder for `search`."""
     outputs.check_output(output, (".h5",))
     resizing = _checked_resizing(resize, size)
     with outputs.whole_file(output) as temporary:
@@ -80,24 +80,31 @@ def index(
 
 def search(
     index_file: Annotated[
-        Path, typer.Argument(metavar="INDEX.h5", help="From `index`.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="INDEX.h5",
+            help="Index to search, written by `lpips-tf index`.",
+            show_default=False,
+        ),
     ],
     queries: Annotated[
         list[Path],
-        typer.Argument(metavar="QUERY...", help="Images to look for.", show_default=False),
+        typer.Argument(metavar="QUERY...", help="Query images.", show_default=False),
     ],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many of each.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of results for each query.")] = 10,
     candidates: Candidates = 100,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON: query, image and distance of each.")
     ] = False,
     net: Annotated[
         Literal["alex", "vgg", "squeeze"] | None,
-        typer.Option(help="Network that the index must be of; by default any.", show_default=False),
+        typer.Option(
+            help="Require an index of this network. By default any is taken.", show_default=False
+        ),
     ] = None,
     srgb: Srgb = False,
 ) -> None:
-    """Prints the images of an index that are nearest to others, and their distances."""
+    """Prints the indexed images that are nearest to each query, with their distances."""
     with extra("search", "neighbors"):
         from lpips_tf_cli.distances import image_index
     rows = image_index.find_nearest(index_file, queries, k, candidates, net, srgb)
@@ -113,12 +120,14 @@ def duplicates(
     folder: Folder,
     options: MetricOptions,
     recursive: Recursive = False,
-    threshold: Annotated[float, typer.Option(min=0, help="The largest distance of a pair.")] = 0.05,
+    threshold: Annotated[
+        float, typer.Option(min=0, help="Largest distance between two images of a pair.")
+    ] = 0.05,
     output: Output = None,
     sheet: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png", help="Also draw the groups, a row each.", show_default=False
+            metavar="FILE.png", help="Also draw the groups, one per row.", show_default=False
         ),
     ] = None,
     size: Size = None,
@@ -126,7 +135,7 @@ def duplicates(
     srgb: Srgb = False,
     skip_errors: SkipErrors = False,
 ) -> int:
-    """Prints groups of images that look the same, connected by pairs within a threshold."""
+    """Prints groups of near-duplicates: images linked by distances within a threshold."""
     resizing = _checked_resizing(resize, size)
     outputs.check_output(output)
     outputs.check_output(sheet, (".png", ".jpg", ".webp"), "--sheet")

@@ -25,7 +25,7 @@ def train(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Folder of the run: empty, new, or with --resume its own.",
+            help="Folder of the run: new, empty or, with --resume, that of an earlier run.",
             show_default=False,
         ),
     ],
@@ -33,8 +33,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="DATASET...",
-            help="Data sets of BAPPS to train on, such as train/traditional train/cnn train/mix, "
-            "as one.",
+            help="BAPPS data sets to train on together, such as train/traditional train/cnn "
+            "train/mix.",
             show_default=False,
         ),
     ] = None,
@@ -42,8 +42,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Instead: a .csv or .parquet table with the columns reference, image0, image1 and "
-            "judge (the share of people for image1).",
+            help="Train on a table instead: .csv or .parquet with the columns reference, image0, "
+            "image1 and judge (the share of people who chose image1).",
             show_default=False,
         ),
     ] = None,
@@ -52,38 +52,37 @@ def train(
         typer.Option(
             min=1,
             metavar="PIXELS",
-            help="Train on squares of the table's images: at random in each epoch, and from the "
-            "middle for validation and --cache-features.",
+            help="Train on squares of this side, cut at random in each epoch. Validation and "
+            "--cache-features take the middle.",
             show_default=False,
         ),
     ] = None,
     mode: Annotated[
         Literal["heads", "tune", "scratch"],
         typer.Option(
-            help="heads: the network stays as it is. tune: it is trained too, from ImageNet's "
-            "weights; scratch: from random ones."
+            help="What to train. heads: only the heads. tune: the backbone too, from ImageNet's "
+            "weights. scratch: the backbone too, from random weights."
         ),
     ] = "heads",
     net: Net = "alex",
     version: Version = "0.1",
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs at the learning rate.")] = 5,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs at the full learning rate.")] = 5,
     decay_epochs: Annotated[
-        int, typer.Option(min=0, help="Further epochs, in which it falls to 0.")
+        int, typer.Option(min=0, help="Further epochs, over which the learning rate falls to 0.")
     ] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Triplets in a step.")] = 50,
+    batch_size: Annotated[int, typer.Option(min=1, help="Triplets per training step.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
-    dropout: Annotated[
-        float, typer.Option(help="Share of features that are dropped before each head.")
-    ] = 0.5,
+    dropout: Annotated[float, typer.Option(help="Dropout rate before each head.")] = 0.5,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Seed of weights, order and dropout.")
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Seed of initial weights, data order and dropout."),
     ] = 0,
     validation: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DATASET...",
-            help="Data sets, or with --judgements a table, to score after each epoch; best is then "
-            "chosen by them.",
+            help="Data sets, or with --judgements a table, to score after each epoch. The best "
+            "epoch is chosen by them.",
             show_default=False,
         ),
     ] = None,
@@ -91,24 +90,24 @@ def train(
         bool,
         typer.Option(
             "--cache-features",
-            help="For heads: run the network once over the data, and train on its cached features.",
+            help="Train heads on cached features: the network runs once over the data.",
         ),
     ] = False,
     cache_dir: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of the cache; by default ~/.keras/lpips_tf/features.",
+            help="Folder of the feature cache. By default ~/.keras/lpips_tf/features.",
             show_default=False,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, if there is one.")
+        bool, typer.Option("--resume", help="Continue the run in the folder, if there is one.")
     ] = False,
     bapps_dir: BappsDir = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Trains a metric on people's judgements, as the paper trained its own."""
+    """Trains a metric on people's judgements, as the paper does."""
     _check_numbers(epochs + decay_epochs, learning_rate, dropout)
     if mode != "heads" and cache_features:
         raise typer.BadParameter(

@@ -42,13 +42,15 @@ def video(
     compared: Annotated[
         Path,
         typer.Argument(
-            metavar="VIDEO", help="The video to compare with it, likewise.", show_default=False
+            metavar="VIDEO",
+            help="The video to compare: a file, or a folder of numbered frames.",
+            show_default=False,
         ),
     ],
     options: MetricOptions,
     gate: GateOptions,
     every: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Compare only each N-th frame.")
+        int, typer.Option(min=1, metavar="N", help="Compare only every N-th frame.")
     ] = 1,
     shortest: Annotated[
         bool, typer.Option("--shortest", help="Compare as many frames as the shorter video has.")
@@ -59,10 +61,10 @@ def video(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     report: Report = None,
 ) -> int:
-    """Prints the LPIPS of a video's frames, mean, median and worst, and tLPIPS.
+    """Prints the mean, median and worst LPIPS of a video's frames, and tLPIPS.
 
-    tLPIPS tells whether frames change as those of the reference do: the mean difference between the
-    distances of neighbouring frames.
+    tLPIPS tells whether the frames change as those of the reference do: the mean difference between
+    the distances of neighbouring frames.
     """
     outputs.check_output(output)
     if json and outputs.is_stdout(output):

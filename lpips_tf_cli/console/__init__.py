@@ -1,1 +1,1 @@
-"""Code that all commands share: options, output files, messages, exit codes, progress."""
+"""What all commands share: options, output files, messages, exit codes, progress bars."""

@@ -1,4 +1,4 @@
-"""The options that make a command fail where images differ too much."""
+"""Options that make a command fail if images differ too much."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ MOST_NAMED = 100
 
 @dataclasses.dataclass(frozen=True)
 class GateOptions:
-    """Limits of distances, past which a command's exit code is 3."""
+    """Limits on distances. Above them a command's exit code is 3."""
 
     panel: ClassVar[str] = "Limits"
 
     fail_above: Annotated[
         float | None,
-        typer.Option(metavar="D", help="Exit with 3 if a distance is above D.", show_default=False),
+        typer.Option(
+            metavar="D", help="Exit with code 3 if any distance is above D.", show_default=False
+        ),
     ] = None
     fail_mean_above: Annotated[
         float | None,
         typer.Option(
-            metavar="D", help="Exit with 3 if the mean distance is above D.", show_default=False
+            metavar="D",
+            help="Exit with code 3 if the mean distance is above D.",
+            show_default=False,
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuses a limit that is no distance as wrong usage."""
+        """Refuses limits that are not distances."""
         for field in dataclasses.fields(self):
             limit = getattr(self, field.name)
             if limit is not None and not (math.isfinite(limit) and limit >= 0):

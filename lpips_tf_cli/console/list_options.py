@@ -10,7 +10,7 @@ import typer
 
 Recursive = Annotated[
     bool,
-    typer.Option("--recursive", help="Also the images in subfolders; names are relative paths."),
+    typer.Option("--recursive", help="Search subfolders too. Names are then relative paths."),
 ]
 
 
@@ -26,13 +26,16 @@ class ListOptions:
         typer.Option(
             "--list",
             metavar="FILE",
-            help="Only the names in this file, a line each, in its order; - is standard input.",
+            help="Compare only the names in this file, one per line, in its order. - reads "
+            "standard input.",
             show_default=False,
         ),
     ] = None
     first: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only the first N images.", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="Compare only the first N images.", show_default=False
+        ),
     ] = None
 
     def without_list(self) -> ListOptions:

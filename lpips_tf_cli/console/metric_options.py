@@ -15,23 +15,31 @@ if TYPE_CHECKING:
 
 Net = Annotated[
     Literal["alex", "vgg", "squeeze"],
-    typer.Option(help="Network whose features are compared; squeeze is downloaded at first use."),
+    typer.Option(help="Backbone network. The first use of squeeze downloads its weights."),
 ]
 Version = Annotated[
-    Literal["0.1", "0.0"], typer.Option(help="LPIPS version; 0.0 is the first release.")
+    Literal["0.1", "0.0"], typer.Option(help="Version of LPIPS. 0.0 is the first release.")
 ]
-Baseline = Annotated[bool, typer.Option("--baseline", help="Without the calibrated heads.")]
+Baseline = Annotated[bool, typer.Option("--baseline", help="Leave out the calibrated heads.")]
 HeadWeights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Trained heads instead of the official.", show_default=False),
+    typer.Option(
+        metavar="FILE", help="Load these heads instead of the official ones.", show_default=False
+    ),
 ]
 BackboneWeights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Tuned network instead of ImageNet's.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="Load this backbone instead of the one trained on ImageNet.",
+        show_default=False,
+    ),
 ]
 Precision = Annotated[
     Literal["float32", "bfloat16"],
-    typer.Option(help="Of the network's numbers; bfloat16 is faster on some machines."),
+    typer.Option(
+        help="Number type of the backbone. bfloat16 is less exact, and faster on some processors."
+    ),
 ]
 
 

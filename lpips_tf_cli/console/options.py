@@ -20,14 +20,16 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the distances to this .csv or .json file; - is standard output, as CSV.",
+        help="Write the distances to a .csv or .json file, or as CSV to standard output (-).",
         show_default=False,
     ),
 ]
 Report = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE.html", help="Write a page of figures and images.", show_default=False
+        metavar="FILE.html",
+        help="Write an HTML report with figures and images.",
+        show_default=False,
     ),
 ]
 Srgb = Annotated[
@@ -35,9 +37,7 @@ Srgb = Annotated[
 ]
 SkipErrors = Annotated[
     bool,
-    typer.Option(
-        "--skip-errors", help="Go on after images that cannot be read; the exit code is then 1."
-    ),
+    typer.Option("--skip-errors", help="Skip images that cannot be read. The exit code is then 1."),
 ]
 
 
@@ -54,7 +54,7 @@ With = Annotated[
     typer.Option(
         "--with",
         metavar="psnr,ssim",
-        help="Also these figures of how images differ.",
+        help="Also report these measures.",
         show_default=False,
     ),
 ]
@@ -62,7 +62,7 @@ BappsDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Read the unpacked archives in this folder, which holds 2afc and jnd.",
+        help="Folder of the unpacked archives, which holds 2afc and jnd.",
         show_default=False,
     ),
 ]
@@ -70,7 +70,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Read data that TensorFlow Datasets prepared; by default in ~/tensorflow_datasets.",
+        help="Folder of data that TensorFlow Datasets prepared. By default ~/tensorflow_datasets.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Progress bars on the terminal, called as `progress(done, total)` like every such callback."""
+"""Progress bars on the terminal, called as `progress(done, total)`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ProgressBar:
 
 
 class _Speed(ProgressColumn):
-    """Shows how many steps are done in a second.
+    """Shows the steps per second.
 
     Args:
         unit: what a step is, in the plural.
@@ -57,7 +57,7 @@ class _Speed(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bar(description: str, unit: str | None = None) -> Iterator[ProgressBar]:
-    """A bar on standard error, only on a terminal, that vanishes when the block ends.
+    """A bar on standard error, if that is a terminal, which disappears when the block ends.
 
     With a unit, in the plural, it shows the steps in a second too.
     """

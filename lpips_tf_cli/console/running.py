@@ -1,4 +1,4 @@
-"""Runs a command line, with one line on standard error for a failure, and the exit code."""
+"""Runs a command line; a failure is one line on standard error and an exit code."""
 
 from __future__ import annotations
 

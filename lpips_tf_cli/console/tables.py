@@ -29,5 +29,5 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def without_nan(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, with None for NaN, which JSON lacks."""
+    """The fields, with None instead of NaN, which JSON lacks."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}

@@ -37,7 +37,7 @@ class ComparedFolders:
         self._figures = list(compared[0].figures[0])
 
     def distances(self, figure: str = "distance") -> list[list[float]]:
-        """For each folder the distances of its images, or another figure."""
+        """The distances of each folder's images, or another measure of them."""
         return [
             [found.figures[place][figure] for found in self._compared.values()]
             for place in range(len(self.folders))
@@ -54,7 +54,7 @@ class ComparedFolders:
         return columns
 
     def other_columns(self) -> list[tuple[str, list[float]]]:
-        """Names and numbers of the columns of figures beside the distance."""
+        """Names and numbers of the columns of further measures."""
         return self._columns(self._figures[1:])
 
     def paths(self, place: int) -> list[Path]:

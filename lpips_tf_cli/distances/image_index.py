@@ -60,7 +60,7 @@ def index_images(
 
 
 def save(index: Index, path: Path, files: ImageFiles) -> None:
-    """Writes an index, with how `find_nearest` resizes what it looks for."""
+    """Writes an index, with the size to which `find_nearest` resizes queries."""
     index.save(path)
     if files.resizing:
         with h5py.File(path, "r+") as file:

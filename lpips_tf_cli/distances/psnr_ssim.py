@@ -1,4 +1,4 @@
-"""Other figures of how much two images differ, beside LPIPS: PSNR and SSIM.
+"""Two other measures of how much images differ: PSNR and SSIM.
 
 Both are scikit-image's, which computes them in float64; TensorFlow's are in float32.
 """

@@ -32,7 +32,7 @@ def mean_and_error(mean: float, error: float) -> str:
 
 
 def figure_line(name: str, values: Sequence[float]) -> str:
-    """One line with the mean of another figure; PSNR is infinite for equal images."""
+    """One line with the mean of another measure; PSNR is infinite for equal images."""
     equal = sum(value == math.inf for value in values)
     counts = f" ({counted(equal, 'equal pair')})" if equal else ""
     return f"mean of {name}: {mean_and_error(mean_or_nan(values), standard_error(values))}{counts}"

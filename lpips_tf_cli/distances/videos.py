@@ -122,7 +122,7 @@ def compare_videos(
     others: Sequence[str] = (),
     keep: int = 0,
 ) -> ComparedVideos:
-    """Compares two videos; one that ends early is compared as far as it goes.
+    """Compares two videos. If one ends early, up to there.
 
     Args:
         metric: a metric that gives distances, not maps.

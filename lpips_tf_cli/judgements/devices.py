@@ -1,4 +1,4 @@
-"""The devices that a command computes on."""
+"""The devices on which a command computes."""
 
 from __future__ import annotations
 

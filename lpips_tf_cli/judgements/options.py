@@ -14,8 +14,8 @@ Judgements = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Instead of BAPPS: a .csv or .parquet table with the columns reference, image0, "
-        "image1 and judge (the share of people for image1), or reference, image and opinion.",
+        help="Table instead of BAPPS: .csv or .parquet with the columns reference, image0, image1"
+        " and judge (the share of people who chose image1), or reference, image and opinion.",
         show_default=False,
     ),
 ]
@@ -30,15 +30,15 @@ class BappsOptions:
     mode: Annotated[
         Literal["2afc", "jnd"],
         typer.Option(
-            help="2afc: does it choose the image that people find nearer. jnd: does it tell pairs "
-            "that people take for the same."
+            help="2afc: does the metric choose the image that people find nearer? jnd: does it "
+            "find the pairs that look the same to people?"
         ),
     ] = "2afc"
     datasets: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DATASET...",
-            help="Data sets such as val/cnn; by default all for validation.",
+            help="Data sets such as val/cnn. By default all validation sets.",
             show_default=False,
         ),
     ] = None
@@ -57,7 +57,7 @@ class TableOptions:
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Score the rows of each value of this column, such as distortion.",
+            help="Score each value of this column separately, such as distortion.",
             show_default=False,
         ),
     ] = None

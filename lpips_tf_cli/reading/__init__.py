@@ -1,1 +1,1 @@
-"""Reads what a command is given: image files, folders, masks, videos."""
+"""Reads a command's inputs: image files, folders, masks, videos."""

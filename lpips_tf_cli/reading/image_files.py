@@ -1,4 +1,4 @@
-"""Reads the image files of a command: colour profiles, and files that cannot be read."""
+"""Reads a command's image files: converts colour profiles, and handles unreadable files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lpips_tf_cli.console.text import counted, say
 
 
 class ImageFiles:
-    """Reads image files, and keeps the errors of those that cannot be read.
+    """Reads image files, and records the errors of unreadable ones.
 
     Args:
         srgb: convert images with other colour profiles, as `images.load` does.
@@ -46,7 +46,7 @@ class ImageFiles:
 
     @contextlib.contextmanager
     def reading(self, index: int) -> Iterator[None]:
-        """Wraps the reading of an image or a pair: an error is kept and printed, or raised."""
+        """Wraps the reading of an image or a pair: keeps and prints its error, or raises it."""
         try:
             yield
         except (OSError, ValueError) as error:

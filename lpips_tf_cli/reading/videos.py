@@ -207,7 +207,7 @@ def _pyav() -> Any:
 
 
 def _turned(array: np.ndarray, frame: Any, path: Path) -> np.ndarray:
-    """The pixels as the display matrix of a frame says: turned, mirrored or both."""
+    """The pixels turned and mirrored by the display matrix of a frame."""
     for data in frame.side_data:
         if data.type.name != "DISPLAYMATRIX":
             continue
@@ -226,7 +226,7 @@ def _turned(array: np.ndarray, frame: Any, path: Path) -> np.ndarray:
 
 
 def _first_line(problems: list[tuple[int, str, str]]) -> str | None:
-    """What FFmpeg says of the first of its errors."""
+    """FFmpeg's first error message."""
     return " ".join(problems[0][2].split()) if problems else None
 
 

@@ -23,7 +23,7 @@ MOST_ERRORS = 20  # in the notes
 
 
 def metric_figures(metric: lpips_tf.LPIPS) -> list[tuple[str, str]]:
-    """The metric, in the words of `evaluate`'s options; what is not usual only where it is so."""
+    """The metric in the words of `evaluate`'s options, with those that are not the default."""
     model = "lpips" if metric.lpips else "baseline"
     usual = {"heads": "bapps", "network": "imagenet", "precision": "float32"}
     given = {

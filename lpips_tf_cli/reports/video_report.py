@@ -61,7 +61,7 @@ def _drawn(
 
 
 def _figures(found: ComparedVideos) -> list[tuple[str, str]]:
-    """The summary. Frames are no independent draws, so there is no standard error."""
+    """The summary. Frames are not independent, so it has no standard error."""
     frames = [("frames", f"{len(found.distances):,}"), ("mean", f"{found.found.mean:.5f}")]
     temporal = [("tLPIPS", f"{found.found.tlpips:.5f}")]
     others = [(f"mean {name}", f"{mean_or_nan(v):.5f}") for name, v in found.others.items()]

@@ -1,1 +1,1 @@
-"""Training in a folder: data, epochs, checkpoints, curves."""
+"""Training runs: data, epochs, checkpoints, learning curves."""

@@ -47,7 +47,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._bar.describe(f"epoch {epoch + 1} of {self._epochs}")
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         self._bar(batch + 1, self._steps)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:

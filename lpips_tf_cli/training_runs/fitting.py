@@ -129,7 +129,7 @@ def _opened(name: str, options: Options, places: Places) -> Source:
 
 @contextlib.contextmanager
 def _naming_resume(output: Path, run: Run | None) -> Iterator[None]:
-    """Wraps a training: says how to resume an interrupted one, and makes a full disk an OSError."""
+    """Says how to resume an interrupted training, and turns a full disk into an OSError."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:

@@ -1,4 +1,4 @@
-"""The folder of a training: its options, its results, and the checkpoint that it resumes from.
+"""The folder of a run: its options, its results, and the checkpoint to resume from.
 
 config.json               options, data sets, versions
 history.jsonl             a line for each epoch
@@ -32,7 +32,7 @@ TEMPORARY = r"\.(config|history|last|best|learning_curve|heads|backbone)-[a-z0-9
 
 
 class Run:
-    """A training's folder.
+    """The folder of a run.
 
     Args:
         folder: `begin` makes it if it is missing.
