@@ -42,6 +42,16 @@ def test_help_does_not_wait_for_tensorflow(tmp_path):
         assert "keras" not in done.stderr
 
 
+def test_distances_wait_for_no_package_that_they_do_not_use(folder):
+    code = (
+        "import sys; from lpips_tf_cli.console.imports import imports\n"
+        "with imports():\n    from lpips_tf_cli.distances import pairs\n"
+        "assert not {'matplotlib', 'pandas'} & sys.modules.keys()\n"
+        "import matplotlib.pyplot"  # what needs it still gets it
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("arguments", [[], ["export"]])
 def test_no_arguments_show_the_help(run, arguments):
     code, out, err = run(*arguments)
