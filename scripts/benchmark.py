@@ -61,6 +61,7 @@ TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
 TRIPLETS, EVALUATION_ROUNDS = 2000, 5
 HEADS_TRIPLETS, HEADS_EPOCHS = 4000, 10
 FRAMES, FILES, FILE_ROUNDS = 1000, 300, 3
+FOLDER_IMAGES = 40  # whose pairs are all compared
 ALL_PAIRS = 60  # images of 64x64
 PRECISIONS = ["float32", "tf32", "bfloat16"] if ON_GPU else ["float32"]
 HEADER = ["", "official, NCHW (ms)", "official, channels-last (ms)", "lpips_tf (ms)",
@@ -214,13 +215,13 @@ def heads_table() -> str:
 
 
 def files_tables() -> str:
-    from benchmarks import files  # needs PyAV
+    from benchmarks import programs, videos  # need PyAV
 
     with tempfile.TemporaryDirectory() as folder:
-        rates = files.video_rates(Path(folder), FRAMES, FILE_ROUNDS)
-        first, second = files.video_memory(Path(folder))
+        rates = videos.video_rates(Path(folder), FRAMES, FILE_ROUNDS)
+        first, second = videos.video_memory(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
-        seconds = files.folder_seconds(Path(folder), FILES, FILE_ROUNDS)
+        seconds = programs.seconds(Path(folder), FILES, FOLDER_IMAGES, FILE_ROUNDS)
     rows = [
         [
             name,
@@ -241,11 +242,26 @@ def files_tables() -> str:
         "The largest resident memory was "
         f"{first:,.0f} MiB in the first half of the video and {second:,.0f} MiB in the second."
     )
-    ratio = seconds["official"] / seconds["ours"]
-    figures = [f"{seconds['official']:.1f}", f"{seconds['ours']:.1f}", f"**{ratio:.1f}**"]
-    title = f"Two folders of {FILES} PNG files of 256², from the start of the program to its end"
-    header = ["", "official (s)", "`lpips-tf dirs` (s)", "ratio"]
-    return f"{video}\n\n{memory}\n\n{title}\n\n" + table(header, [["alex", *figures]])
+    return "\n\n".join([video, memory, programs_table(seconds)])
+
+
+def programs_table(seconds: dict[str, tuple[float, ...]]) -> str:
+    tasks = {
+        "pair": "`pair`: two images",
+        "dirs": f"`dirs`: two folders of {FILES} images",
+        "all-pairs": f"`all-pairs`: a folder of {FOLDER_IMAGES} images",
+        "imports": "imports alone",
+    }
+    rows = [
+        [
+            text,
+            *(f"{time:.1f}" for time in seconds[task]),
+            f"**{seconds[task][0] / seconds[task][1]:.1f}**",
+        ]
+        for task, text in tasks.items()
+    ]
+    title = "Whole programs on PNG files of 256², from their start to their end"
+    return f"{title}\n\n" + table(["alex", "official script (s)", "`lpips-tf` (s)", "ratio"], rows)
 
 
 def memory_table(gradient: bool) -> str:

@@ -1,8 +1,7 @@
-"""Videos and folders of images, by the command and by loops over the official metric."""
+"""Videos, by the command and by loops over the official metric."""
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from PIL import Image
 from skimage import data
 
 from benchmarks import official
@@ -21,25 +19,6 @@ from lpips_tf import video
 from lpips_tf.metric import LPIPS
 
 SIDE = 256
-# What the official repository's lpips_2dirs.py does, with Pillow in place of OpenCV and random
-# convolutions in place of a download.
-OFFICIAL_2DIRS = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from benchmarks import official
-import numpy as np
-from PIL import Image
-metric = official.random_metric("alex")
-distances = []
-for name in os.listdir(sys.argv[2]):
-    paths = [os.path.join(folder, name) for folder in sys.argv[2:4]]
-    pair = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
-    in0, in1 = (official.to_nchw(image[None]) for image in pair)
-    distance = metric.forward(in0, in1)
-    print(f"{name}: {distance.item():.3f}")
-    distances.append(distance.item())
-print(np.mean(distances), np.std(distances) / len(distances) ** 0.5)
-"""
 
 
 def frames(count: int) -> Iterator[np.ndarray]:
@@ -120,33 +99,3 @@ def video_memory(folder: Path) -> tuple[float, float]:
         sizes.append(int(resident.split()[1]) / 1024)
     half = len(sizes) // 2
     return max(sizes[:half]), max(sizes[half:])
-
-
-def write_folders(folder: Path, count: int) -> list[Path]:
-    """Two folders of PNG files, the second noisy."""
-    folders = [folder / "references", folder / "images"]
-    noise = np.random.default_rng(0)
-    for path in folders:
-        path.mkdir()
-    for number, frame in enumerate(itertools.islice(frames(count), count)):
-        noisy = np.clip(frame + noise.normal(0, 10, frame.shape), 0, 255).astype("uint8")
-        for path, image in zip(folders, (frame, noisy), strict=True):
-            Image.fromarray(image).save(path / f"{number:04}.png")
-    return folders
-
-
-def folder_seconds(folder: Path, count: int, rounds: int) -> dict[str, float]:
-    """Seconds of the whole programs, their start included: medians."""
-    folders = list(map(str, write_folders(folder, count)))
-    scripts = str(Path(__file__).parents[1])
-    commands = {
-        "official": [sys.executable, "-c", OFFICIAL_2DIRS, scripts, *folders],
-        "ours": [sys.executable, "-m", "lpips_tf_cli", "dirs", *folders],
-    }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found) for name, found in times.items()}
