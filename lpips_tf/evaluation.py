@@ -165,9 +165,15 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
 
     Returns:
         (low, high); NaN for a single example or reference, which says nothing about the spread.
+
+    Raises:
+        ValueError: as `score` does; `confidence` is not between 0 and 1; or "reference" does not
+            name one for each example.
     """
     from scipy import stats
 
+    if not 0 < confidence < 1:
+        raise ValueError(f"Expected confidence between 0 and 1. Received: {confidence}")
     score, values = _score(columns), _values(columns)
     if "judge" in columns:  # an average, of the sums and numbers of examples of each reference
         groups = groups_of(columns, len(columns["id"]))

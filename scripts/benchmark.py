@@ -1,6 +1,6 @@
 """Times this project and the official PyTorch LPIPS, in turn in one process.
 
-    python scripts/benchmark.py [--only all|peers|files|heads] [--update BENCHMARKS.md]
+    python scripts/benchmark.py [--only all|peers|files|heads|onednn|speed] [--update BENCHMARKS.md]
 
 Needs PyTorch, torchvision and lpips, for the other runtimes theirs (`pip install
 ".[parity,peers]"`), and a Keras backend: TensorFlow, or JAX with KERAS_BACKEND=jax. lpips_tf need
@@ -23,6 +23,9 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import argparse
 import functools
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -291,14 +294,39 @@ def main() -> None:
     if arguments.only in (None, "all"):
         measure_all(arguments.update)
     for name, measure in PARTS.items() if BACKEND == "tensorflow" else ():
-        if arguments.only in (None, name):
+        if arguments.only == name or (arguments.only is None and name != "speed"):
             report = f"{machine()}\n\n{measure()}"
             print(report)
             if arguments.update:
                 update(arguments.update, name, report)
 
 
-PARTS = {"peers": peers_tables, "files": files_tables, "heads": heads_table}
+def speed_tables() -> str:
+    """The forward pass and the gradient in float32."""
+    return f"{forward_table('float32')}\n\n{gradient_table('float32')}"
+
+
+def onednn_tables() -> str:
+    """`speed_tables` without TensorFlow's oneDNN kernels and with them."""
+    found = []
+    for switch in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, __file__, "--only", "speed"], check=True, text=True,
+            capture_output=True, env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": switch},
+        )  # fmt: skip
+        found.append(
+            f"`TF_ENABLE_ONEDNN_OPTS={switch}`\n\n{done.stdout.partition(chr(10))[2].strip()}"
+        )
+    return "\n\n".join(found)
+
+
+PARTS = {
+    "peers": peers_tables,
+    "files": files_tables,
+    "heads": heads_table,
+    "onednn": onednn_tables,
+    "speed": speed_tables,
+}
 
 
 def measure_all(path: Path | None) -> None:

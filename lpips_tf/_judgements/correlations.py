@@ -43,7 +43,8 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     """The correlations of a metric's distances and people's opinions.
 
     They are positive where the metric agrees with people: distances count as negative, as those of
-    good images are small, while their opinions are high.
+    good images are small, while their opinions are high. The fitted one is positive if the curve
+    rises.
 
     The curve is that of VQEG (Final report on the validation of objective models, 2000), with four
     parameters: (b1 - b2) / (1 + exp(-(x - b3) / |b4|)) + b2. It is fitted once, to all images.
@@ -68,6 +69,7 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     draws = list(resampled_rows(groups, RESAMPLES, np.random.default_rng(0)))
     count = int(groups.max()) + 1
     fitted = fit_logistic(x, y)
+    fitted = fitted * np.sign(pearson(x, fitted))  # which would always correlate positively
     return Correlations(
         with_interval(spearman, x, y, draws, count),
         with_interval(kendall, x, y, draws, count),

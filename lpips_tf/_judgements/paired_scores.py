@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,36 +24,54 @@ Numbers = npt.NDArray[np.float64]
 class TwoAFC:
     """The agreement of two metrics with people on each triplet; scores are their means.
 
-    Triplets of one reference are resampled, and their metrics swapped, together.
+    Triplets of one reference are resampled, and their metrics swapped, together: in all of several
+    data sets that share references. Scores and differences are sums over these data sets.
     """
 
     resamples, flips = RESAMPLES, FLIPS
 
-    def __init__(self, a: Columns, b: Columns) -> None:
-        agreements = [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in (a, b)]
-        self.scores = [float(agreement.mean()) for agreement in agreements]
-        self._triplets = len(agreements[0])
-        groups = groups_of(a, self._triplets)
-        self._sizes = np.bincount(groups)
-        self._differences = np.bincount(groups, weights=agreements[0] - agreements[1])
-        self.count = len(self._sizes)
+    def __init__(self, sets: Sequence[tuple[Columns, Columns]]) -> None:
+        agreements = [
+            [scores.agreement(x["d0"], x["d1"], x["judge"]) for x in pair] for pair in sets
+        ]
+        self.scores = np.sum([np.mean(pair, axis=1) for pair in agreements], axis=0).tolist()
+        lengths = [len(a) for a, _ in agreements]
+        columns = [pair[0] for pair in sets]
+        if "reference" in columns[0]:
+            columns = [{"reference": np.concatenate([x["reference"] for x in columns])}]
+        groups = groups_of(columns[0], sum(lengths))
+        self.count = int(groups.max()) + 1
+        parts = np.split(groups, np.cumsum(lengths)[:-1])
+        # Of each data set and reference: the triplets, and the sum of their differences.
+        self._sizes = np.array([np.bincount(part, minlength=self.count) for part in parts])
+        self._differences = np.array(
+            [
+                np.bincount(part, weights=a - b, minlength=self.count)
+                for part, (a, b) in zip(parts, agreements, strict=True)
+            ]
+        )
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
-        """The difference of the scores on each of `times` resamples."""
-        return _in_chunks(times, self.count, lambda rows: self._resampled(rng, rows))
+        """The difference of the scores on each of `times` resamples of references."""
+        return _in_chunks(times, self._sizes.size, lambda rows: self._resampled(rng, rows))
 
     def _resampled(self, rng: np.random.Generator, rows: int) -> Numbers:
         drawn = rng.integers(self.count, size=(rows, self.count))
-        return np.asarray(self._differences[drawn].sum(axis=1) / self._sizes[drawn].sum(axis=1))
+        found = np.zeros(rows)
+        for differences, sizes in zip(self._differences, self._sizes, strict=True):
+            with np.errstate(invalid="ignore"):  # none of a data set's triplets is drawn
+                found += differences[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+        return found
 
     def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
         """The difference where the metrics are swapped at random for each reference."""
-        moved = self._differences[self._differences != 0]
+        shares = (self._differences / self._sizes.sum(axis=1, keepdims=True)).sum(axis=0)
+        moved = shares[shares != 0]
         return _in_chunks(times, len(moved), lambda rows: self._flipped(rng, moved, rows))
 
     def _flipped(self, rng: np.random.Generator, moved: Numbers, rows: int) -> Numbers:
         signs = rng.integers(2, size=(rows, len(moved)), dtype=np.int8) * 2 - 1
-        return np.asarray(signs @ moved / self._triplets)
+        return np.asarray(signs @ moved)
 
 
 class JND:

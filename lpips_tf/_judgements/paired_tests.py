@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lpips_tf._judgements.paired_scores import JND, Opinions, TwoAFC
-from lpips_tf._judgements.resampling import percentile_interval
+from lpips_tf._judgements.resampling import checked_references, percentile_interval
 from lpips_tf._support.arguments import check_flag, shown
 
 KINDS = (
@@ -53,8 +53,8 @@ def compare(
 
     Args:
         a: columns of one metric, as `distances` returns them; or a sequence of them, one for each
-            data set. Scores are then the means over data sets, each counting the same, and examples
-            are resampled within each.
+            data set. Scores are then the means over data sets, each counting the same. Examples are
+            resampled within each data set, and references that several have, in all of them.
         b: the same of another metric. The order of examples may differ.
         lower_is_better: opinions are of differences (DMOS), and higher for worse images.
 
@@ -63,7 +63,8 @@ def compare(
         where a score is: JND where nobody saw two equal images, a correlation of constant numbers.
 
     Raises:
-        ValueError: columns of different examples, judgements or kinds, or with NaN.
+        ValueError: columns of different examples, judgements or kinds, or with NaN; or data sets of
+            opinions that share references, which belong into one.
     """
     sets_a, sets_b = (list(x) if isinstance(x, (list, tuple)) else [x] for x in (a, b))
     if len(sets_a) != len(sets_b) or not sets_a:
@@ -76,24 +77,45 @@ def compare(
     if len(names) > 1:
         raise ValueError(f"Expected data sets of one kind. Received: {' and '.join(sorted(names))}")
     name = names.pop()
+    together = _sharing_references([columns for columns, _ in pairs])
     if name == "opinion":
-        return _compared([Opinions(*pair, lower_is_better) for pair in pairs])
+        if len(together) < len(pairs):
+            raise ValueError(
+                "Expected data sets of opinions without common references, or one of all. "
+                f"Received: {len(pairs)} that share some"
+            )
+        return _compared([Opinions(*pair, lower_is_better) for pair in pairs], len(pairs))
     if lower_is_better:
         raise ValueError(f"Expected lower_is_better with opinions only. Received: {name}")
-    return _compared([(TwoAFC if name == "judge" else JND)(*pair) for pair in pairs])
+    if name == "same":
+        return _compared([JND(*pair) for pair in pairs], len(pairs))
+    return _compared([TwoAFC([pairs[i] for i in indices]) for indices in together], len(pairs))
 
 
-def _compared(tests: Sequence[TwoAFC | JND | Opinions]) -> Comparison:
-    score_a, score_b = np.mean([test.scores for test in tests], axis=0).tolist()
+def _sharing_references(sets: Sequence[Columns]) -> list[list[int]]:
+    """The indices of data sets, those together that share references, directly or by others."""
+    found: list[tuple[set[Any], list[int]]] = []
+    for i, columns in enumerate(sets):
+        names = set(np.asarray(columns.get("reference", [])).tolist())
+        same = [part for part in found if part[0] & names]
+        found = [part for part in found if part not in same]
+        indices = [index for _, part in same for index in part]
+        found.append((names.union(*(part for part, _ in same)), [*indices, i]))
+    return [indices for _, indices in found]
+
+
+def _compared(tests: Sequence[TwoAFC | JND | Opinions], sets: int) -> Comparison:
+    """The comparison of the means over so many data sets, given tests of their sums."""
+    score_a, score_b = (np.sum([test.scores for test in tests], axis=0) / sets).tolist()
     difference = score_a - score_b
     if min(test.count for test in tests) < 2 or np.isnan(difference):
         return Comparison(score_a, score_b, difference, *[float("nan")] * 3)
     rng = np.random.default_rng(0)
     resamples = min(test.resamples for test in tests)
-    resampled = np.mean([test.resampled(rng, resamples) for test in tests], axis=0)
+    resampled = np.sum([test.resampled(rng, resamples) for test in tests], axis=0) / sets
     low, high = percentile_interval(resampled, min(test.count for test in tests))
     flips = min(test.flips for test in tests)
-    flipped = np.mean([test.flipped(rng, flips) for test in tests], axis=0)
+    flipped = np.sum([test.flipped(rng, flips) for test in tests], axis=0) / sets
     # The swap that changes nothing is one of them; sums in another order differ by rounding.
     as_large = 1 + int(np.sum(np.abs(flipped) >= abs(difference) - 1e-12))
     return Comparison(score_a, score_b, difference, low, high, as_large / (1 + flips))
@@ -108,6 +130,10 @@ def _aligned(a: Columns, b: Columns) -> tuple[Columns, Columns]:
             + " and ".join(", ".join(sorted(n)) for n in names)
         )
     ids_a, ids_b = (np.asarray(columns["id"]) for columns in (a, b))
+    for columns, ids in ((a, ids_a), (b, ids_b)):
+        if len({ids.shape, *map(np.shape, columns.values())}) > 1 or ids.ndim != 1:
+            shapes = ", ".join(f"{name} {np.shape(x)}" for name, x in columns.items())
+            raise ValueError(f"Expected columns of one length (N,). Received: {shapes}")
     unique_a, order_a = np.unique(ids_a, return_index=True)
     unique_b, order_b = np.unique(ids_b, return_index=True)
     if len(unique_a) < len(ids_a) or len(unique_b) < len(ids_b):
@@ -124,9 +150,10 @@ def _aligned(a: Columns, b: Columns) -> tuple[Columns, Columns]:
     ]
     answer = _answer(found[0])
     same = np.allclose(found[0][answer], found[1][answer], rtol=1e-6, atol=1e-6)
-    if not same or (
-        "reference" in names[0] and np.any(found[0]["reference"] != found[1]["reference"])
-    ):
+    if "reference" in names[0]:
+        references = [checked_references(x["reference"], len(ids_a)) for x in found]
+        same = same and bool(np.all(references[0] == references[1]))
+    if not same:
         raise ValueError("Expected the same judgements of both. Received: different ones")
     return found[0], found[1]
 

@@ -16,11 +16,33 @@ Numbers = npt.NDArray[np.float64]
 
 
 def groups_of(columns: Mapping[str, Any], count: int) -> npt.NDArray[np.int64]:
-    """The index of each row's reference, by first appearance; the row's own without references."""
+    """The index of each row's reference, by first appearance; the row's own without references.
+
+    Raises:
+        ValueError: "reference" does not name one for each row.
+    """
     if "reference" not in columns:
         return np.arange(count)
-    _, first, which = np.unique(columns["reference"], return_index=True, return_inverse=True)
+    _, first, which = np.unique(
+        checked_references(columns["reference"], count), return_index=True, return_inverse=True
+    )
     return np.asarray(np.argsort(np.argsort(first))[which])
+
+
+def checked_references(references: Any, count: int) -> npt.NDArray[Any]:
+    """The references as an array (count,) that can be sorted; raises ValueError otherwise."""
+    found = np.asarray(references)
+    if found.shape != (count,):
+        raise ValueError(
+            f"Expected a reference for each of {count} examples. Received: shape {found.shape}"
+        )
+    missing = [name for name in found.tolist() if name is None or name != name]  # NaN differs
+    if missing or (found.dtype.kind == "O" and len({type(name) for name in found}) > 1):
+        raise ValueError(
+            "Expected references of one type, such as names. "
+            f"Received: {missing[0] if missing else 'several types'}"
+        )
+    return found
 
 
 def resampled_rows(

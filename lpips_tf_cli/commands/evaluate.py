@@ -29,6 +29,8 @@ from lpips_tf_cli.console.tables import print_table, without_nan
 from lpips_tf_cli.judgements.options import BappsOptions, TableOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lpips_tf_cli.judgements.results import Scored
     from lpips_tf_cli.judgements.sources import Source
     from lpips_tf_cli.judgements.tables import Table
@@ -97,7 +99,7 @@ def evaluate(
     with extra("evaluate", "bapps"):
         import scipy  # noqa: F401
 
-        from lpips_tf_cli.judgements import devices, results, score_tables
+        from lpips_tf_cli.judgements import cautions, devices, results, score_tables
         from lpips_tf_cli.judgements.metrics import build_metric
         from lpips_tf_cli.reading import image_files
     files = image_files.ImageFiles(table.srgb, table.skip_errors, resizing)
@@ -109,8 +111,7 @@ def evaluate(
         files.warn_of_distorted()
         found = results.all_results(scored, table.lower_is_better)
         if table.judgements:
-            results.warn_of_direction(found, table.lower_is_better)
-            results.warn_of_few_references(found)
+            cautions.warn_of_results(found, table.lower_is_better)
         rows = score_tables.text_rows(found)
         write(*score_tables.distance_rows(judged, scored, table))
         described = _described(model, options, colorspace)
@@ -118,9 +119,19 @@ def evaluate(
             from lpips_tf_cli.reports.judgement_report import write_judgement_report
 
             shown = [*described.items(), *_files(head_weights, backbone_weights)]
+            shown += [
+                (
+                    name.replace("_", " "),
+                    ", ".join(found) if isinstance(found, list) else str(found),
+                )
+                for name, found in _errors(judged, scored, files).items()
+                if found
+            ]
             write_judgement_report(page_file, metric, shown, scored, rows, table.lower_is_better)
     if json:
-        about = _about(scored, table, files) | described
+        about = _about(scored, table) | described
+        if table.judgements:
+            about |= {"errors": 0, "left_out": []} | _errors(judged, scored, files)
         print(json_module.dumps(about | score_tables.as_json(found), indent=2))
     else:
         print_table(rows)
@@ -151,12 +162,23 @@ def _tables(table: TableOptions, files: ImageFiles) -> list[Table]:
     return found
 
 
-def _about(scored: list[Scored], table: TableOptions, files: ImageFiles) -> dict[str, Any]:
+def _about(scored: list[Scored], table: TableOptions) -> dict[str, Any]:
     """The judgements, for JSON."""
-    mode = {"mode": scored[0][0].mode}
-    if table.judgements is None:
-        return mode
-    return {"judgements": str(table.judgements)} | mode | {"errors": len(files.errors)}
+    judgements = {"judgements": str(table.judgements)} if table.judgements else {}
+    return judgements | {"mode": scored[0][0].mode}
+
+
+def _errors(
+    judged: Sequence[Source | Table], scored: list[Scored], files: ImageFiles
+) -> dict[str, Any]:
+    """The number of rows that cannot be read, and the groups of which none can, if any."""
+    if not files.errors:
+        return {}
+    names = {result.dataset for _, result, _ in scored}
+    return {
+        "errors": len(files.errors),
+        "left_out": [part.name for part in judged if part.name not in names],
+    }
 
 
 def _given(context: typer.Context) -> list[str]:

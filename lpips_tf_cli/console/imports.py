@@ -85,6 +85,8 @@ def quietly() -> Iterator[None]:
     TensorFlow's C++ side writes to it before it reads its settings.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow leaves its faster kernels off on processors without AVX-512 or AMX (BENCHMARKS.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     sys.stderr.flush()
     kept = os.dup(2)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lpips_tf import evaluation
 from lpips_tf.evaluation import Columns, Comparison
+from lpips_tf_cli.judgements.cautions import warn_of_few_references
 
 KINDS = (
     ["id", "d0", "d1", "judge"],
@@ -38,7 +39,8 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
         ValueError: a file is not of `--save-distances`, or they have different examples.
     """
     (found_a, lower_is_better), (found_b, other) = _read(a), _read(b)
-    if lower_is_better != other:
+    both = [next(iter(found.values())) for found in (found_a, found_b)]
+    if lower_is_better != other and both[0].keys() == both[1].keys():
         raise ValueError(
             "Expected opinions that are read in one way. "
             f"Received: {a if lower_is_better else b} alone with --lower-is-better"
@@ -48,8 +50,7 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
         raise ValueError(
             f"Expected the same data sets in both files. Received: {missing[0]} in {only} only"
         )
-    kind = next(iter(found_a.values()))
-    opinions = "opinion" in kind
+    opinions = "opinion" in both[0]
     results = []
     for name, columns in found_a.items():
         try:
@@ -63,19 +64,29 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
             results.append(("all", evaluation.compare(*pooled, lower_is_better)))
         else:
             results.append(("mean", evaluation.compare(sets_a, sets_b)))
-    if "same" not in kind:
+    if "same" not in both[0]:
         _warn_of_direction(results[-1][1], opinions, lower_is_better)
+    if "reference" in both[0]:
+        warn_of_few_references({name: _references(x) for name, x in found_a.items()})
     return results, opinions
 
 
+def _references(columns: Columns) -> int:
+    return len(np.unique(columns["reference"]))
+
+
 def _warn_of_direction(found: Comparison, opinions: bool, lower_is_better: bool) -> None:
-    """Warns where people seem to choose the opposite of both metrics."""
-    if max(found[:2]) < (0 if opinions else 0.5):
-        other = "without" if lower_is_better else "with"
-        advice = f". Run evaluate {other} --lower-is-better, if that is what they mean"
+    """Warns where people seem to say the opposite of a metric."""
+    chance = 0 if opinions else 0.5
+    low = [name for name, score in zip("AB", found[:2], strict=True) if score < chance]
+    if low:
+        advice = ""
+        if opinions:
+            better = "higher" if lower_is_better else "lower"
+            other = "without" if lower_is_better else "with"
+            advice = f". If {better} opinions are better, run evaluate {other} --lower-is-better"
         warnings.warn(
-            f"both metrics disagree with {'opinions' if opinions else 'people'} more often than "
-            f"they agree{advice if opinions else ''}",
+            f"{' and '.join(low)} would agree better with the opposite of what people said{advice}",
             stacklevel=2,
         )
 
@@ -119,17 +130,17 @@ def _read(path: Path) -> tuple[dict[str, Columns], bool]:
     directions = set()
     for line, row in enumerate(rows, 2):
         by_name = dict(zip(names, row, strict=False))
-        if len(row) == len(names) and by_name.get(ERROR):
+        if not row or (len(row) == len(names) and by_name.get(ERROR)):
             continue
         values = _values(path, kind, line, names, row)
-        directions.add(by_name.get(LOWER, ""))
+        directions.add(by_name.get(LOWER))
         tables.setdefault(values[0].rpartition("/")[0] or "all", []).append(values)
     if not tables:
         raise ValueError(f"Expected distances. Received: {path} with errors only")
-    if directions not in ({""}, {"1"}):
+    if directions not in ({None}, {"1"}):
         raise ValueError(
             f"Expected 1 in each row of {LOWER}. "
-            f"Received: {path} with {' and '.join(map(repr, sorted(directions)))}"
+            f"Received: {path} with {' and '.join(map(repr, sorted(map(str, directions))))}"
         )
     found = {
         dataset: dict(zip(kind, map(np.array, zip(*table, strict=True)), strict=True))
@@ -151,7 +162,7 @@ def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
         ) from error
     if not names:
         raise ValueError(f"Expected a file of --save-distances. Received: {path} without a line")
-    return names, rows
+    return [name.strip() for name in names], rows
 
 
 def _values(path: Path, kind: list[str], line: int, names: list[str], row: list[str]) -> list[Any]:
@@ -159,6 +170,8 @@ def _values(path: Path, kind: list[str], line: int, names: list[str], row: list[
     try:
         given = dict(zip(names, row, strict=True))
         values = [given[name] if name in TEXTS else float(given[name]) for name in kind]
+        if any("_" in given[name] for name in kind if name not in TEXTS):
+            raise ValueError("Python takes 1_0 for 10")
         if not np.isfinite([value for value in values if isinstance(value, float)]).all():
             raise ValueError("not finite")
     except ValueError as error:

@@ -14,12 +14,10 @@ import numpy as np
 from lpips_tf import evaluation, scores
 from lpips_tf.evaluation import Columns
 from lpips_tf_cli.console.tables import without_nan
-from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.judgements.metrics import Metric
 from lpips_tf_cli.judgements.sources import Source
 from lpips_tf_cli.judgements.tables import Table
 
-FEW = 10  # references; their intervals are too narrow (scripts/comparison_study.py)
 FAMILIES = {
     "distortions": ("traditional", "cnn"),
     "algorithms": ("superres", "deblur", "color", "frameinterp"),
@@ -131,49 +129,6 @@ def _all_opinions(scored: Sequence[Scored], lower_is_better: bool) -> OpinionRes
     pooled = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     seconds = sum(result.seconds for _, result, _ in scored)
     return opinion_result("all", pooled, seconds, lower_is_better)
-
-
-def warn_of_few_references(found: Sequence[Result | OpinionResult]) -> None:
-    """Warns where a table's intervals are too narrow: resamples of few references differ little."""
-    known = (r for r in found if not math.isnan(_highest(r)))
-    few = [r for r in known if r.references and r.references < min(FEW, r.count)]
-    if few:
-        others = f", and {counted(len(few) - 1, 'other data set')}" if len(few) > 1 else ""
-        warnings.warn(
-            f"with fewer than {FEW} references intervals are too narrow, and with one there is "
-            f"none: {few[0].dataset} has {few[0].references}{others}",
-            stacklevel=2,
-        )
-
-
-def _highest(result: Result | OpinionResult) -> float:
-    """The upper end of a score's interval or, where there is none, the score."""
-    if isinstance(result, Result):
-        return result.score if math.isnan(result.high) else result.high
-    value, _, high = result.correlations.spearman
-    return value if math.isnan(high) else high
-
-
-def warn_of_direction(found: Sequence[Result | OpinionResult], lower_is_better: bool) -> None:
-    """Warns where a table's judgements seem to be meant the other way round."""
-    best = [
-        (r.score, r.high) if isinstance(r, Result) else r.correlations.spearman[::2] for r in found
-    ]
-    high = [value if math.isnan(end) else end for value, end in best]
-    if isinstance(found[0], OpinionResult) and high[-1] < 0:  # the last is of all
-        other = "without" if lower_is_better else "with"
-        warnings.warn(
-            "the metric finds images with better opinions farther from their references. If "
-            f"{'higher' if lower_is_better else 'lower'} opinions are better, run it {other} "
-            "--lower-is-better",
-            stacklevel=2,
-        )
-    if isinstance(found[0], Result) and max(high) < 0.5:
-        warnings.warn(
-            "the metric chooses the other image more often than people do. Is judge the share of "
-            "people who found image1 nearer, and not image0?",
-            stacklevel=2,
-        )
 
 
 def family_scores(results: Sequence[Result]) -> dict[str, float]:

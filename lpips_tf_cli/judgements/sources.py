@@ -177,13 +177,13 @@ def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
             f"Received: {table} with opinions"
         )
     paths = [[table.parent / name for name in row.images.values()] for row in rows]
+    least = f"of at least {least_side}x{least_side} pixels for this network"
+    if crop is not None and crop < least_side:
+        raise ValueError(f"Expected squares {least}. Received: --crop {crop}")
     size = _checked_size(paths, crop)
     if min(size) < least_side:
-        what = f"images of {size[1]}x{size[0]} pixels" if crop is None else f"--crop {crop}"
-        raise ValueError(
-            f"Expected images of at least {least_side}x{least_side} pixels for this network. "
-            f"Received: {what}"
-        )
+        received = f"{table} with images of {size[1]}x{size[0]}"
+        raise ValueError(f"Expected images {least}. Received: {received}")
     reading = manifests.Reading(None if crop else size, crop)
 
     def check() -> None:

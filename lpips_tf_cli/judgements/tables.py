@@ -122,8 +122,8 @@ def _group(table: Path, row: Row, column: str) -> str:
         raise ValueError(
             f"Expected {column} among the columns of {table}. Received: {', '.join(row.columns)}"
         )
-    value = "" if row.columns[column] is None else str(row.columns[column])
-    if not value.strip() or value in TOTALS:
+    value = "" if row.columns[column] is None else str(row.columns[column]).strip()
+    if not value or value in TOTALS:
         expected = f"a group other than {value}" if value in TOTALS else "a group"
         raise ValueError(
             f"Expected {expected} in {column}. Received: {table}, row {int(row.id)}: {value!r}"

@@ -242,7 +242,8 @@ def test_a_group_without_readable_images_is_left_out(evaluate, study, tmp_path):
     assert code == 1
     found = json.loads(out)
     assert [part["dataset"] for part in found["datasets"]] == ["noise", "dark", "all"]
-    assert found["errors"] == 2
+    assert (found["errors"], found["left_out"]) == (2, ["gone"])
+    assert "left out" in page.read_text()
     assert "gone: no image can be read" in err
     assert [row["id"] for row in read(saved)][-2:] == ["gone/41", "gone/42"]
     assert evaluate("--compare", saved, saved)[0] == 0
@@ -286,8 +287,8 @@ def test_the_file_of_distances_knows_that_lower_opinions_are_better(evaluate, st
     assert {**lower[0], "dataset": "opinions"} == pytest.approx(right[0], abs=1e-12)
     assert right[1] == lower[1] == ""
     assert wrong[0]["score_a"] == pytest.approx(-right[0]["score_a"])
-    assert "both metrics disagree with opinions" in wrong[1]
-    assert "Run evaluate with --lower-is-better" in wrong[1]
+    assert "A and B would agree better with the opposite of what people said" in wrong[1]
+    assert "run evaluate with --lower-is-better" in wrong[1]
     evaluate(
         "--judgements", worse, "--model", "l2", "--lower-is-better", "--save-distances", files[0]
     )

@@ -130,6 +130,42 @@ def test_the_p_value_of_triplets_swaps_whole_references():
     assert evaluation.compare(a, b).p_value == pytest.approx(expected, abs=0.02)
 
 
+def test_data_sets_that_share_references_are_resampled_together():
+    """As one: copies of the same triplets say no more than the triplets."""
+    a, b = shared(100, 1), shared(100, 2, right=0.5)
+    alone = evaluation.compare(a, b)
+    copies = evaluation.compare([a] * 6, [b] * 6)
+    assert copies == pytest.approx(alone, abs=1e-12)
+    other = [x | {"reference": np.char.add("other ", x["reference"])} for x in (a, b)]
+    apart = evaluation.compare([a, other[0]], [b, other[1]])
+    assert apart.difference == pytest.approx(alone.difference)
+    assert apart.high - apart.low == pytest.approx((alone.high - alone.low) / 2**0.5, rel=0.1)
+    assert apart.p_value < alone.p_value
+    # Two data sets that share references only with a third are resampled with it.
+    first, last = ({k: v[part] for k, v in a.items()} for part in (slice(60), slice(40, None)))
+    chain = evaluation.compare([first, last, a], [{k: b[k] for k in b} for b in (first, last, a)])
+    assert chain == (chain.score_a, chain.score_a, 0, 0, 0, 1)
+    said = opinions(50, 1), opinions(50, 2)
+    with pytest.raises(ValueError, match="without common references, or one of all"):
+        evaluation.compare([said[0]] * 2, [said[1]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("references", "message"),
+    [
+        (np.full(9, "r"), r"of one length|for each of 10 examples. Received: shape \(9,\)"),
+        ([None, *"abcdefghi"], "of one type, such as names. Received: None"),
+        ([float("nan"), *range(9)], "Received: nan"),
+        (np.array([1, "a"] * 5, object), "Received: several types"),
+    ],
+)
+def test_references_that_name_none_are_refused(references, message):
+    a = triplets(10) | {"reference": references}
+    for call in (lambda: evaluation.compare(a, a), lambda: evaluation.confidence_interval(a)):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 def test_references_are_resampled_for_opinions():
     a, b = opinions(200, 1), opinions(200, 2)
     images = np.arange(200).reshape(40, 5)

@@ -68,7 +68,10 @@ def test_the_sign_says_whether_the_metric_agrees():
     worse = given | {"opinion": -given["opinion"]}
     other = evaluation.correlations(worse, lower_is_better=True)
     assert other.spearman == found.spearman
-    assert evaluation.correlations(worse).spearman.value == -found.spearman.value
+    against = evaluation.correlations(worse)
+    assert against.spearman.value == -found.spearman.value
+    assert against.fitted_pearson.value == pytest.approx(-found.fitted_pearson.value)
+    assert against.fitted_pearson.low < against.fitted_pearson.value < against.fitted_pearson.high
 
 
 def test_references_are_resampled_as_wholes():

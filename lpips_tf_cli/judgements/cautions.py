@@ -1,0 +1,58 @@
+"""Warnings about tables of judgements: few references, and judgements the wrong way round."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+from lpips_tf_cli.console.text import counted
+from lpips_tf_cli.judgements.results import OpinionResult, Result
+
+FEW = 10  # references; their intervals are too narrow (scripts/comparison_study.py)
+
+
+def warn_of_few_references(references: Mapping[str, int]) -> None:
+    """Warns of intervals that are too narrow: resamples of few references differ little.
+
+    Args:
+        references: the number of references of each data set.
+    """
+    few = {name: count for name, count in references.items() if count < FEW}
+    if few:
+        name, count = next(iter(few.items()))
+        others = f", and {counted(len(few) - 1, 'other data set')}" if len(few) > 1 else ""
+        warnings.warn(
+            f"with fewer than {FEW} references intervals are too narrow, and with one there is "
+            f"none: {name} has {count}{others}",
+            stacklevel=2,
+        )
+
+
+def warn_of_results(found: Sequence[Result | OpinionResult], lower_is_better: bool) -> None:
+    """Warns of few references, and where judgements seem to be meant the other way round."""
+    defined = [r for r in found if r.references and not math.isnan(_highest(r))]
+    warn_of_few_references({r.dataset: r.references or 0 for r in defined})
+    high = [_highest(result) for result in found]
+    if isinstance(found[0], OpinionResult) and high[-1] < 0:  # the last is of all
+        other = "without" if lower_is_better else "with"
+        warnings.warn(
+            "the metric finds images with better opinions farther from their references. If "
+            f"{'higher' if lower_is_better else 'lower'} opinions are better, run it {other} "
+            "--lower-is-better",
+            stacklevel=2,
+        )
+    if isinstance(found[0], Result) and max(high) < 0.5:
+        warnings.warn(
+            "the metric chooses the other image more often than people do. Is judge the share of "
+            "people who found image1 nearer, and not image0?",
+            stacklevel=2,
+        )
+
+
+def _highest(result: Result | OpinionResult) -> float:
+    """The upper end of a score's interval or, where there is none, the score."""
+    if isinstance(result, Result):
+        return result.score if math.isnan(result.high) else result.high
+    value, _, high = result.correlations.spearman
+    return value if math.isnan(high) else high
