@@ -7,13 +7,19 @@ Images of one reference are not independent, so intervals come from resampling r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lpips_tf._judgements.resampling import groups_of, percentile_interval, resampled_rows
+from lpips_tf._judgements.resampling import (
+    groups_of,
+    percentile_interval,
+    resampled_weights,
+    weighted_pearson,
+    weighted_ranks,
+)
 from lpips_tf._support.arguments import check_flag, shown
 
 RESAMPLES = 1000  # of the bootstrap
@@ -65,17 +71,33 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     check_flag("lower_is_better", lower_is_better)
     distance, opinion, references = checked(columns)
     x, y = -distance, -opinion if lower_is_better else opinion
-    groups = groups_of({"reference": references}, len(x))
-    draws = list(resampled_rows(groups, RESAMPLES, np.random.default_rng(0)))
-    count = int(groups.max()) + 1
     fitted = fit_logistic(x, y)
     fitted = fitted * np.sign(pearson(x, fitted))  # which would always correlate positively
-    return Correlations(
-        with_interval(spearman, x, y, draws, count),
-        with_interval(kendall, x, y, draws, count),
-        with_interval(pearson, x, y, draws, count),
-        with_interval(pearson, fitted, y, draws, count),
-    )
+    values = spearman(x, y), kendall(x, y), pearson(x, y), pearson(fitted, y)
+    groups = groups_of({"reference": references}, len(x))
+    resampled: list[list[float]] = [[], [], [], []]
+    for weights in resampled_weights(groups, RESAMPLES, np.random.default_rng(0)):
+        found: tuple[Iterable[float], ...] = (
+            resampled_spearman(x, y, weights),
+            [kendall(np.repeat(x, w), np.repeat(y, w)) for w in weights],
+            weighted_pearson(_unit(x), _unit(y), weights),
+            weighted_pearson(_unit(fitted), _unit(y), weights),
+        )
+        for part, others in zip(resampled, found, strict=True):
+            part.extend(others)
+    count = int(groups.max()) + 1
+    return Correlations(*(_with_interval(*x, count) for x in zip(values, resampled, strict=True)))
+
+
+def _with_interval(value: float, resampled: list[float], count: int) -> Correlation:
+    if np.isnan(value) or not resampled:
+        return Correlation(value, float("nan"), float("nan"))
+    return Correlation(value, *percentile_interval(resampled, count))
+
+
+def resampled_spearman(x: Numbers, y: Numbers, weights: npt.NDArray[np.int64]) -> Numbers:
+    """Spearman's correlation for each row of weights (n, N): how often each row occurs."""
+    return weighted_pearson(weighted_ranks(x, weights), weighted_ranks(y, weights), weights)
 
 
 def spearman(x: Numbers, y: Numbers) -> float:
@@ -96,9 +118,12 @@ def pearson(x: Numbers, y: Numbers) -> float:
     """Pearson's correlation; NaN where it is not defined."""
     if not (_varies(x) and _varies(y)):
         return float("nan")
-    # Squares of very small numbers would be 0.
-    x, y = ((values - values.mean()) / np.ptp(values) for values in (x, y))
-    return float(np.corrcoef(x, y)[0, 1])
+    return float(np.corrcoef(_unit(x), _unit(y))[0, 1])
+
+
+def _unit(values: Numbers) -> Numbers:
+    """Numbers of another unit, with a range of 1: squares of very small ones would be 0."""
+    return (values - values.mean()) / np.ptp(values) if _varies(values) else values
 
 
 def fit_logistic(x: Numbers, y: Numbers) -> Numbers:
@@ -124,21 +149,6 @@ def _logistic(x: Numbers, high: float, low: float, middle: float, width: float) 
 
 def _varies(values: Numbers) -> bool:
     return bool(np.ptp(values) > 0)  # False for NaN
-
-
-def with_interval(
-    statistic: Callable[[Numbers, Numbers], float],
-    x: Numbers,
-    y: Numbers,
-    draws: Sequence[npt.NDArray[np.int64]],
-    count: int,
-) -> Correlation:
-    """A correlation, and its interval from resampled rows of `count` references."""
-    value = statistic(x, y)
-    if np.isnan(value) or not draws:
-        return Correlation(value, float("nan"), float("nan"))
-    found = [statistic(x[rows], y[rows]) for rows in draws]
-    return Correlation(value, *percentile_interval(found, count))
 
 
 def checked(columns: Mapping[str, Any]) -> tuple[Numbers, Numbers, npt.NDArray[Any]]:

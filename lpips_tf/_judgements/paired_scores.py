@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lpips_tf import scores
-from lpips_tf._judgements.correlations import checked, spearman
-from lpips_tf._judgements.resampling import groups_of, resampled_rows
+from lpips_tf._judgements.correlations import checked, resampled_spearman, spearman
+from lpips_tf._judgements.resampling import groups_of, resampled_weights
 
 RESAMPLES = 2000  # of the bootstrap
 RANK_RESAMPLES = 1000  # where each resample is ranked again
@@ -123,12 +123,12 @@ class Opinions:
 
     def resampled(self, rng: np.random.Generator, times: int) -> Numbers:
         """The difference of the scores on each of `times` resamples of references."""
-        draws = resampled_rows(self._references, times, rng)
-        return np.array([self._difference(rows) for rows in draws])
+        draws = resampled_weights(self._references, times, rng)
+        return np.concatenate([self._difference(weights) for weights in draws])
 
-    def _difference(self, rows: npt.NDArray[np.int64]) -> float:
-        opinion = self._opinion[rows]
-        return spearman(self._a[rows], opinion) - spearman(self._b[rows], opinion)
+    def _difference(self, weights: npt.NDArray[np.int64]) -> Numbers:
+        a, b = (resampled_spearman(x, self._opinion, weights) for x in (self._a, self._b))
+        return a - b
 
     def flipped(self, rng: np.random.Generator, times: int) -> Numbers:
         """The difference where the metrics' ranks are swapped at random for each reference."""

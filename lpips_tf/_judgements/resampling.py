@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
+CHUNK = 2_000_000  # weights at a time
 
 
 def groups_of(columns: Mapping[str, Any], count: int) -> npt.NDArray[np.int64]:
@@ -45,16 +46,46 @@ def checked_references(references: Any, count: int) -> npt.NDArray[Any]:
     return found
 
 
-def resampled_rows(
+def resampled_weights(
     groups: npt.NDArray[np.int64], times: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The rows of each resample: those of as many groups, drawn with replacement.
+    """How often each row is in each resample, in parts (n, N) of all `times` resamples.
 
-    There are none for a single group.
+    A resample has as many groups as there are, drawn with replacement. There is none for a single
+    group.
     """
-    rows = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    for _ in range(times if len(rows) > 1 else 0):
-        yield np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
+    count = int(groups.max()) + 1
+    at_once = max(1, CHUNK // len(groups))
+    for start in range(0, times if count > 1 else 0, at_once):
+        rows = min(at_once, times - start)
+        drawn = rng.integers(count, size=(rows, count))
+        places = drawn + count * np.arange(rows)[:, None]
+        yield np.bincount(places.ravel(), minlength=rows * count).reshape(rows, count)[:, groups]
+
+
+def weighted_ranks(values: Numbers, weights: npt.NDArray[np.int64]) -> Numbers:
+    """The average ranks (n, N) of values (N,) that occur as often as weights (n, N) say."""
+    _, which = np.unique(values, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    starts = np.flatnonzero(np.diff(which[order], prepend=-1))
+    counts = np.add.reduceat(weights[:, order], starts, axis=1)
+    ranks = np.cumsum(counts, axis=1) - (counts - 1) / 2
+    return np.asarray(ranks[:, which])
+
+
+def weighted_pearson(x: Numbers, y: Numbers, weights: npt.NDArray[np.int64]) -> Numbers:
+    """Pearson's correlation of x and y for each row of weights (n, N); NaN where one is constant.
+
+    Args:
+        x, y: (N,) or (n, N).
+        weights: how often each number occurs.
+    """
+    total = weights.sum(axis=1, keepdims=True)
+    x, y = (v - (weights * v).sum(axis=1, keepdims=True) / total for v in (x, y))
+    xx, yy, xy = ((weights * a * b).sum(axis=1) for a, b in ((x, x), (y, y), (x, y)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = xy / np.sqrt(xx * yy)
+    return np.asarray(np.where((xx > 0) & (yy > 0), found, np.nan))
 
 
 def expanded(confidence: float, count: int) -> float:

@@ -5,6 +5,8 @@ import pytest
 from scipy import optimize, stats
 
 from lpips_tf import evaluation
+from lpips_tf._judgements import resampling
+from lpips_tf._judgements.correlations import resampled_spearman
 
 
 def columns(distance, opinion, references=5):
@@ -82,6 +84,30 @@ def test_references_are_resampled_as_wholes():
     assert found[1].value == pytest.approx(found[0].value)
     widths = [x.high - x.low for x in found]
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_correlations_of_resamples_are_those_of_repeated_rows(ties, monkeypatch):
+    given = made(50, 8, references=12, ties=ties)
+    x, y = -given["distance"], given["opinion"]
+    monkeypatch.setattr(resampling, "CHUNK", 300)  # parts of six resamples
+    groups = resampling.groups_of(given, 50)
+    parts = list(resampling.resampled_weights(groups, 40, np.random.default_rng(0)))
+    assert [len(part) for part in parts] == [6] * 6 + [4]
+    weights = np.concatenate(parts)
+    for row in weights:  # whole references, as many as there are
+        of_reference = [set(row[groups == i]) for i in range(12)]
+        assert all(len(found) == 1 for found in of_reference)
+        assert sum(found.pop() for found in of_reference) == 12
+    assert len(np.unique(weights, axis=0)) == 40
+    for found, statistic in (
+        (resampled_spearman(x, y, weights), stats.spearmanr),
+        (resampling.weighted_pearson(x, y, weights), stats.pearsonr),
+    ):
+        expected = [statistic(np.repeat(x, w), np.repeat(y, w)).statistic for w in weights]
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+    constant = np.where(np.arange(50) == 3, 5, 0)
+    assert np.isnan(resampling.weighted_pearson(x, y, constant[None])).all()
 
 
 def test_a_correlation_does_not_depend_on_the_unit():
