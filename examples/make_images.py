@@ -3,7 +3,7 @@
     pip install scikit-image && python examples/make_images.py
 
 The reference is scikit-image's `chelsea` (Stefan van der Walt, CC0). The strength of each
-distortion is chosen for a PSNR of 25 dB. `docs/images/distances.jpg` shows the images side by side
+distortion is chosen for a PSNR of 25 dB. `docs/images/distances.webp` shows the images side by side
 with their LPIPS.
 """
 
@@ -92,7 +92,9 @@ def main() -> None:
             distance = float(metric(reference[None], image[None])[0])
             captions[name] = f"{name}\nPSNR {psnr(reference, image):.1f} dB, LPIPS {distance:.2f}"
             print(name, f"{psnr(reference, image):.2f} dB", f"{distance:.4f}")
-    strip(images, captions).save(FOLDER.parent / "docs" / "images" / "distances.jpg", quality=92)
+    strip(images, captions).save(
+        FOLDER.parent / "docs" / "images" / "distances.webp", quality=88, method=6
+    )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def test_the_super_resolution_example_trains_and_compares(tmp_path, monkeypatch,
         (name, how) for name in ("chelsea", "coffee") for how in ("bicubic", "MSE", "MSE + LPIPS")
     ]
     assert all(10 < float(psnr) < 50 and 0 < float(distance) < 1 for *_, psnr, distance in rows)
-    with Image.open(tmp_path / "super_resolution.jpg") as sheet:
+    with Image.open(tmp_path / "super_resolution.webp") as sheet:
         assert sheet.size == (768, 464)
 
 
