@@ -6,6 +6,7 @@ import os
 import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's idle threads would spin
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as programs that tests start have it
 
 import keras
 import numpy as np
