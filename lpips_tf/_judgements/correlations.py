@@ -7,13 +7,14 @@ Images of one reference are not independent, so intervals come from resampling r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from lpips_tf._judgements.resampling import (
+    Kendall,
     groups_of,
     percentile_interval,
     resampled_weights,
@@ -75,22 +76,23 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     fitted = fitted * np.sign(pearson(x, fitted))  # which would always correlate positively
     values = spearman(x, y), kendall(x, y), pearson(x, y), pearson(fitted, y)
     groups = groups_of({"reference": references}, len(x))
-    resampled: list[list[float]] = [[], [], [], []]
-    for weights in resampled_weights(groups, RESAMPLES, np.random.default_rng(0)):
-        found: tuple[Iterable[float], ...] = (
+    count = int(groups.max()) + 1
+    resampled_kendall = Kendall(x, y, groups)
+    resampled = [
+        (
             resampled_spearman(x, y, weights),
-            [kendall(np.repeat(x, w), np.repeat(y, w)) for w in weights],
+            resampled_kendall(weights),
             weighted_pearson(_unit(x), _unit(y), weights),
             weighted_pearson(_unit(fitted), _unit(y), weights),
         )
-        for part, others in zip(resampled, found, strict=True):
-            part.extend(others)
-    count = int(groups.max()) + 1
-    return Correlations(*(_with_interval(*x, count) for x in zip(values, resampled, strict=True)))
+        for weights in resampled_weights(groups, RESAMPLES, np.random.default_rng(0))
+    ]
+    found = np.concatenate(resampled, axis=1) if resampled else np.zeros((4, 0))
+    return Correlations(*(_with_interval(*x, count) for x in zip(values, found, strict=True)))
 
 
-def _with_interval(value: float, resampled: list[float], count: int) -> Correlation:
-    if np.isnan(value) or not resampled:
+def _with_interval(value: float, resampled: Numbers, count: int) -> Correlation:
+    if np.isnan(value) or not resampled.size:
         return Correlation(value, float("nan"), float("nan"))
     return Correlation(value, *percentile_interval(resampled, count))
 

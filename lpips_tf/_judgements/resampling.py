@@ -88,6 +88,35 @@ def weighted_pearson(x: Numbers, y: Numbers, weights: npt.NDArray[np.int64]) -> 
     return np.asarray(np.where((xx > 0) & (yy > 0), found, np.nan))
 
 
+class Kendall:
+    """Kendall's τ-b of resamples, from the order of the rows of each two groups.
+
+    τ-b is a ratio of sums over pairs of rows, so that the sums over pairs of two groups are enough.
+    """
+
+    def __init__(self, x: Numbers, y: Numbers, groups: npt.NDArray[np.int64]) -> None:
+        order = np.argsort(groups, kind="stable")
+        x, y, groups = x[order], y[order], groups[order]
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        self._first = order[starts]  # a row of each group
+        shape = len(starts), len(starts)
+        self._both, self._x, self._y = (np.zeros(shape) for _ in range(3))
+        at_once = max(1, CHUNK // len(x))
+        for start in range(0, len(x), at_once):
+            part = slice(start, start + at_once)
+            sx, sy = (np.sign(v[part, None] - v).astype(np.int8) for v in (x, y))
+            for sums, signs in ((self._both, sx * sy), (self._x, sx != 0), (self._y, sy != 0)):
+                found = np.add.reduceat(signs, starts, axis=1, dtype=np.int64)
+                np.add.at(sums, groups[part], found)
+
+    def __call__(self, weights: npt.NDArray[np.int64]) -> Numbers:
+        """τ-b for each row of weights (n, N), equal within a group; NaN where it is undefined."""
+        counts = weights[:, self._first]
+        both, x, y = (((counts @ m) * counts).sum(axis=1) for m in (self._both, self._x, self._y))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where((x > 0) & (y > 0), both / np.sqrt(x * y), np.nan))
+
+
 def expanded(confidence: float, count: int) -> float:
     """The level of a percentile interval that holds the true value as often as `confidence` says.
 

@@ -103,11 +103,14 @@ def test_correlations_of_resamples_are_those_of_repeated_rows(ties, monkeypatch)
     for found, statistic in (
         (resampled_spearman(x, y, weights), stats.spearmanr),
         (resampling.weighted_pearson(x, y, weights), stats.pearsonr),
+        (resampling.Kendall(x, y, groups)(weights), stats.kendalltau),
     ):
         expected = [statistic(np.repeat(x, w), np.repeat(y, w)).statistic for w in weights]
         np.testing.assert_allclose(found, expected, rtol=1e-10)
     constant = np.where(np.arange(50) == 3, 5, 0)
     assert np.isnan(resampling.weighted_pearson(x, y, constant[None])).all()
+    undefined = resampling.Kendall(np.ones(50), y, groups)(weights)
+    assert np.isnan(undefined).all()
 
 
 def test_a_correlation_does_not_depend_on_the_unit():
