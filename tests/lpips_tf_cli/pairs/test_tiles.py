@@ -42,7 +42,8 @@ def test_tiles_give_the_distance_and_the_map_of_the_whole(run, files, build):
         distance = float(numbers(build()(*(x[None] for x in files)))[0])
         assert json.loads(out)[0]["distance"] == pytest.approx(distance, rel=1e-5)
         np.testing.assert_allclose(tifffile.imread("map.tif"), expected, atol=2e-6, rtol=1e-5)
-    assert tifffile.TiffFile("map.tif").pages[0].is_tiled
+    with tifffile.TiffFile("map.tif") as file:
+        assert file.pages[0].is_tiled
 
 
 @pytest.mark.parametrize(
