@@ -80,8 +80,9 @@ def seconds(folder: Path, files: int, all_pairs: int, rounds: int) -> dict[str, 
     ours = [sys.executable, "-m", "lpips_tf_cli"]
     imports = "with imports(): from lpips_tf_cli.distances import pairs"
     imports = f"from lpips_tf_cli.console.imports import imports\n{imports}"
+    official_imports = START.partition("metric =")[0] + "official.import_lpips()"
     programs = {
-        "imports": ([*official, "import torch, lpips"], [*official, imports]),
+        "imports": ([*official, official_imports, scripts], [*official, imports]),
         "pair": ([*official, START + PAIR, scripts, *pair], [*ours, "pair", *pair]),
         "dirs": ([*official, START + DIRS, scripts, *folders], [*ours, "dirs", *folders]),
         "all-pairs": (
