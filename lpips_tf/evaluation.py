@@ -176,7 +176,7 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
         raise ValueError(f"Expected confidence between 0 and 1. Received: {confidence}")
     score, values = _score(columns), _values(columns)
     if "judge" in columns:  # an average, of the sums and numbers of examples of each reference
-        groups = groups_of(columns, len(columns["id"]))
+        groups = groups_of(columns, len(values[0]))
         values = [np.bincount(groups, scores.agreement(*values)), np.bincount(groups)]
         score = _ratio
     if len(values[0]) < 2:

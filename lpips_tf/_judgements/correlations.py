@@ -78,12 +78,13 @@ def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> C
     groups = groups_of({"reference": references}, len(x))
     count = int(groups.max()) + 1
     resampled_kendall = Kendall(x, y, groups)
+    unit_x, unit_y, unit_fitted = map(_unit, (x, y, fitted))
     resampled = [
         (
             resampled_spearman(x, y, weights),
             resampled_kendall(weights),
-            weighted_pearson(_unit(x), _unit(y), weights),
-            weighted_pearson(_unit(fitted), _unit(y), weights),
+            weighted_pearson(unit_x, unit_y, weights),
+            weighted_pearson(unit_fitted, unit_y, weights),
         )
         for weights in resampled_weights(groups, RESAMPLES, np.random.default_rng(0))
     ]

@@ -64,7 +64,7 @@ def compare(
 
     Raises:
         ValueError: columns of different examples, judgements or kinds, or with NaN; or data sets of
-            opinions that share references, which belong into one.
+            opinions that share references: pass those as one data set.
     """
     sets_a, sets_b = (list(x) if isinstance(x, (list, tuple)) else [x] for x in (a, b))
     if len(sets_a) != len(sets_b) or not sets_a:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
 CHUNK = 2_000_000  # weights at a time
+ROUNDING = 1e-26  # of float64, squared
 
 
 def groups_of(columns: Mapping[str, Any], count: int) -> npt.NDArray[np.int64]:
@@ -81,11 +82,13 @@ def weighted_pearson(x: Numbers, y: Numbers, weights: npt.NDArray[np.int64]) -> 
         weights: how often each number occurs.
     """
     total = weights.sum(axis=1, keepdims=True)
+    squares = [(weights * v * v).sum(axis=1) for v in (x, y)]
     x, y = (v - (weights * v).sum(axis=1, keepdims=True) / total for v in (x, y))
     xx, yy, xy = ((weights * a * b).sum(axis=1) for a, b in ((x, x), (y, y), (x, y)))
+    # What rounding leaves of equal numbers does not vary.
+    varies = (xx > ROUNDING * squares[0]) & (yy > ROUNDING * squares[1])
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = xy / np.sqrt(xx * yy)
-    return np.asarray(np.where((xx > 0) & (yy > 0), found, np.nan))
+        return np.asarray(np.where(varies, xy / np.sqrt(xx * yy), np.nan))
 
 
 class Kendall:

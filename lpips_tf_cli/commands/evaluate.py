@@ -119,19 +119,14 @@ def evaluate(
             from lpips_tf_cli.reports.judgement_report import write_judgement_report
 
             shown = [*described.items(), *_files(head_weights, backbone_weights)]
-            shown += [
-                (
-                    name.replace("_", " "),
-                    ", ".join(found) if isinstance(found, list) else str(found),
-                )
-                for name, found in _errors(judged, scored, files).items()
-                if found
-            ]
+            if files.errors:
+                left_out = ", ".join(_left_out(judged, scored)) or "no group"
+                shown += [("errors", str(len(files.errors))), ("left out", left_out)]
             write_judgement_report(page_file, metric, shown, scored, rows, table.lower_is_better)
     if json:
         about = _about(scored, table) | described
         if table.judgements:
-            about |= {"errors": 0, "left_out": []} | _errors(judged, scored, files)
+            about |= {"errors": len(files.errors), "left_out": _left_out(judged, scored)}
         print(json_module.dumps(about | score_tables.as_json(found), indent=2))
     else:
         print_table(rows)
@@ -168,17 +163,10 @@ def _about(scored: list[Scored], table: TableOptions) -> dict[str, Any]:
     return judgements | {"mode": scored[0][0].mode}
 
 
-def _errors(
-    judged: Sequence[Source | Table], scored: list[Scored], files: ImageFiles
-) -> dict[str, Any]:
-    """The number of rows that cannot be read, and the groups of which none can, if any."""
-    if not files.errors:
-        return {}
+def _left_out(judged: Sequence[Source | Table], scored: list[Scored]) -> list[str]:
+    """The groups of which no image can be read."""
     names = {result.dataset for _, result, _ in scored}
-    return {
-        "errors": len(files.errors),
-        "left_out": [part.name for part in judged if part.name not in names],
-    }
+    return [part.name for part in judged if part.name not in names]
 
 
 def _given(context: typer.Context) -> list[str]:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
+from lpips_tf.evaluation import Comparison
 from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.judgements.results import OpinionResult, Result
 
@@ -35,11 +36,9 @@ def warn_of_results(found: Sequence[Result | OpinionResult], lower_is_better: bo
     warn_of_few_references({r.dataset: r.references or 0 for r in defined})
     high = [_highest(result) for result in found]
     if isinstance(found[0], OpinionResult) and high[-1] < 0:  # the last is of all
-        other = "without" if lower_is_better else "with"
         warnings.warn(
-            "the metric finds images with better opinions farther from their references. If "
-            f"{'higher' if lower_is_better else 'lower'} opinions are better, run it {other} "
-            "--lower-is-better",
+            "the metric finds images with better opinions farther from their references. "
+            + _other_direction(lower_is_better),
             stacklevel=2,
         )
     if isinstance(found[0], Result) and max(high) < 0.5:
@@ -48,6 +47,23 @@ def warn_of_results(found: Sequence[Result | OpinionResult], lower_is_better: bo
             "people who found image1 nearer, and not image0?",
             stacklevel=2,
         )
+
+
+def warn_of_comparison(found: Comparison, opinions: bool, lower_is_better: bool) -> None:
+    """Warns where people seem to say the opposite of a metric."""
+    chance = 0 if opinions else 0.5
+    low = [name for name, score in zip("AB", found[:2], strict=True) if score < chance]
+    if low:
+        advice = f". {_other_direction(lower_is_better)}" if opinions else ""
+        warnings.warn(
+            f"{' and '.join(low)} would agree better with the opposite of what people said{advice}",
+            stacklevel=2,
+        )
+
+
+def _other_direction(lower_is_better: bool) -> str:
+    better, how = ("higher", "without") if lower_is_better else ("lower", "with")
+    return f"If {better} opinions are better, run evaluate {how} --lower-is-better"
 
 
 def _highest(result: Result | OpinionResult) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from lpips_tf import evaluation
 from lpips_tf.evaluation import Columns, Comparison
-from lpips_tf_cli.judgements.cautions import warn_of_few_references
+from lpips_tf_cli.judgements.cautions import warn_of_comparison, warn_of_few_references
 
 KINDS = (
     ["id", "d0", "d1", "judge"],
@@ -31,8 +30,8 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
     """The comparison on each data set and, where there are several, on all; whether of opinions.
 
     Scores of opinions on all, called "all", come from all images together; other scores, called
-    "mean", are the means over data sets. A warning says where both metrics seem to agree with the
-    opposite of what people said.
+    "mean", are the means over data sets. Warnings name few references, and metrics that would
+    agree better with the opposite of what people said.
 
     Raises:
         OSError: a file cannot be read.
@@ -42,8 +41,8 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
     both = [next(iter(found.values())) for found in (found_a, found_b)]
     if lower_is_better != other and both[0].keys() == both[1].keys():
         raise ValueError(
-            "Expected opinions that are read in one way. "
-            f"Received: {a if lower_is_better else b} alone with --lower-is-better"
+            "Expected both files with --lower-is-better or none. "
+            f"Received: {a if lower_is_better else b} alone with it"
         )
     if missing := sorted(found_a.keys() ^ found_b.keys()):
         only = a if missing[0] in found_a else b
@@ -65,7 +64,7 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
         else:
             results.append(("mean", evaluation.compare(sets_a, sets_b)))
     if "same" not in both[0]:
-        _warn_of_direction(results[-1][1], opinions, lower_is_better)
+        warn_of_comparison(results[-1][1], opinions, lower_is_better)
     if "reference" in both[0]:
         warn_of_few_references({name: _references(x) for name, x in found_a.items()})
     return results, opinions
@@ -73,22 +72,6 @@ def compare_files(a: Path, b: Path) -> tuple[list[tuple[str, Comparison]], bool]
 
 def _references(columns: Columns) -> int:
     return len(np.unique(columns["reference"]))
-
-
-def _warn_of_direction(found: Comparison, opinions: bool, lower_is_better: bool) -> None:
-    """Warns where people seem to say the opposite of a metric."""
-    chance = 0 if opinions else 0.5
-    low = [name for name, score in zip("AB", found[:2], strict=True) if score < chance]
-    if low:
-        advice = ""
-        if opinions:
-            better = "higher" if lower_is_better else "lower"
-            other = "without" if lower_is_better else "with"
-            advice = f". If {better} opinions are better, run evaluate {other} --lower-is-better"
-        warnings.warn(
-            f"{' and '.join(low)} would agree better with the opposite of what people said{advice}",
-            stacklevel=2,
-        )
 
 
 def _pooled(sets: Sequence[Columns]) -> Columns:

@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 
 import tfds_bapps
 from lpips_tf import evaluation, images
+from lpips_tf._support.resizing import shown
 from lpips_tf.evaluation import Columns
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.judgements.metrics import Metric
@@ -182,8 +183,7 @@ def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
         raise ValueError(f"Expected squares {least}. Received: --crop {crop}")
     size = _checked_size(paths, crop)
     if min(size) < least_side:
-        received = f"{table} with images of {size[1]}x{size[0]}"
-        raise ValueError(f"Expected images {least}. Received: {received}")
+        raise ValueError(f"Expected images {least}. Received: {table} with {shown(size)}")
     reading = manifests.Reading(None if crop else size, crop)
 
     def check() -> None:
@@ -202,23 +202,24 @@ def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
 
 
 def _checked_size(rows: list[list[Path]], crop: int | None) -> tuple[int, int]:
-    """The size that all images have, once they are cropped; those of a row always have one size."""
-    first = images.size(rows[0][0])
+    """The size that all images have once they are cropped; those of a row have one size before."""
+    paths = dict.fromkeys(path for row in rows for path in row)  # rows may share references
+    sizes = {}
     with progress_bar("checking") as progress:
-        for done, paths in enumerate(rows, 1):
-            of_row = images.size(paths[0])
-            for path in paths:
-                size = images.size(path)
-                manifests.check_crop(path, size, crop)
-                if size != of_row or (crop is None and size != first):
-                    other, expected = (paths[0], of_row) if size != of_row else (rows[0][0], first)
-                    advice = ", or --crop" if size == of_row else " in a row"
-                    raise ValueError(
-                        f"Expected images of one size{advice}. Received: {other} of "
-                        f"{expected[1]}x{expected[0]} pixels and {path} of {size[1]}x{size[0]}"
-                    )
-            progress(done, len(rows))
-    return first if crop is None else (crop, crop)
+        for done, path in enumerate(paths, 1):
+            sizes[path] = images.size(path)
+            manifests.check_crop(path, sizes[path], crop)
+            progress(done, len(paths))
+    for row in rows:
+        first = row[0] if crop else rows[0][0]
+        for path in row:
+            if sizes[path] != sizes[first]:
+                raise ValueError(
+                    f"Expected images of one size{' in a row' if crop else ', or --crop'}. "
+                    f"Received: {first} of {shown(sizes[first])} pixels and {path} of "
+                    f"{shown(sizes[path])}"
+                )
+    return (crop, crop) if crop else sizes[rows[0][0]]
 
 
 def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:

@@ -170,7 +170,7 @@ def test_opinions_that_are_lower_for_better_images(evaluate, study):
     assert json.loads(out)["datasets"][0]["spearman"] == expected["spearman"]
     code, _, err = evaluate("--judgements", table, *options)
     assert (code, err.count("\n")) == (0, 1)
-    assert "If lower opinions are better, run it with --lower-is-better" in err
+    assert "If lower opinions are better, run evaluate with --lower-is-better" in err
 
 
 def test_judgements_of_the_other_image_are_told(evaluate, bapps):
@@ -295,7 +295,7 @@ def test_the_file_of_distances_knows_that_lower_opinions_are_better(evaluate, st
     )
     code, out, err = evaluate("--compare", *files)
     assert (code, out) == (1, "")
-    assert "l2.csv alone with --lower-is-better" in err
+    assert "l2.csv alone with it" in err
 
 
 def test_triplets_of_one_reference_are_not_independent(evaluate, bapps, tmp_path):

@@ -109,6 +109,9 @@ def test_correlations_of_resamples_are_those_of_repeated_rows(ties, monkeypatch)
         np.testing.assert_allclose(found, expected, rtol=1e-10)
     constant = np.where(np.arange(50) == 3, 5, 0)
     assert np.isnan(resampling.weighted_pearson(x, y, constant[None])).all()
+    equal = np.where(np.arange(50) < 30, 0.3, x)  # whose sums round
+    first = np.where(np.arange(50) < 30, 1, 0)[None]
+    assert np.isnan(resampling.weighted_pearson(equal, y, first)).all()
     undefined = resampling.Kendall(np.ones(50), y, groups)(weights)
     assert np.isnan(undefined).all()
 

@@ -83,6 +83,8 @@ def test_the_confidence_interval_holds_the_score_and_shrinks():
     assert widths[1] < widths[0] / 3
     single = {name: column[:1] for name, column in columns.items()}
     assert np.isnan(evaluation.confidence_interval(single)).all()
+    nameless = {name: column for name, column in columns.items() if name != "id"}
+    assert evaluation.confidence_interval(nameless) == evaluation.confidence_interval(columns)
     with pytest.raises(ValueError, match=r"between 0 and 1\. Received: 95"):
         evaluation.confidence_interval(columns, 95)
 
