@@ -19,6 +19,7 @@ import os
 # Before PyTorch is imported: its idle OpenMP threads would spin, and slow TensorFlow.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command sets it
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import argparse
@@ -113,7 +114,7 @@ def gradient_table(precision: str) -> str:
         images = random_images(*case[1:])
         calls = compared_calls(case[0], images, precision, gradient=True, eagerly=True)
         rows.append(ratio_row(case_name(*case) + ", without tf.function", medians(calls)))
-    return f"Forward and gradient towards one image, {precision}\n\n" + table(HEADER, rows)
+    return f"Forward and gradient with respect to one image, {precision}\n\n" + table(HEADER, rows)
 
 
 def bfloat16_table() -> str:
@@ -273,7 +274,7 @@ def memory_table(gradient: bool) -> str:
         figures = [peak_memory(key, *case, gradient) for key in ("nchw", "channels_last", "ours")]
         rows.append([case_name(*case), *(f"{figure:,.0f}" for figure in figures)])
     header = ["", "official, NCHW (MiB)", "official, channels-last (MiB)", "lpips_tf (MiB)"]
-    call = "forward and gradient towards one image" if gradient else "a forward pass"
+    call = "forward and gradient with respect to one image" if gradient else "a forward pass"
     title = f"Peak memory of {call}, above the memory of the process before it"
     return f"{title}\n\n" + table(header, rows)
 

@@ -57,7 +57,7 @@ def pairs(seed: int = 2024) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def theirs(metric: torch.nn.Module, x: np.ndarray, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """The official gradient towards the first image."""
+    """The official gradient with respect to the first image."""
     in0, in1 = (torch.tensor(z.transpose(0, 3, 1, 2)).to(dtype) for z in (x, y))
     in0.requires_grad_()
     metric.to(dtype)(in0, in1).sum().backward()

@@ -1,6 +1,6 @@
 """Measures each kind of operation's share of the time under TensorFlow.
 
-There is a table for a forward pass, and one for a pass with the gradient towards one image.
+There is a table for a forward pass, and one for a pass with the gradient with respect to one image.
 
     python scripts/profile_ops.py [--update BENCHMARKS.md]
 

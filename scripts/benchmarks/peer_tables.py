@@ -38,9 +38,9 @@ def tables(cases: Mapping[str, Case]) -> str:
             first.append(_seconds(f"{name}, gradient", seconds))
     header = ["", "lpips_tf (ms)", *RUNTIMES]
     return "\n\n".join([
-        "Forward, float32: the time of lpips_tf, and how many times that the others take",
+        "Forward, float32: the time of lpips_tf, and the times of the others divided by it",
         table(header, forward),
-        "Forward and gradient towards one image, float32",
+        "Forward and gradient with respect to one image, float32",
         table(header[:3], gradients),
         "Seconds from the start of a runtime to its first result; and of the first call of another "
         "size",
