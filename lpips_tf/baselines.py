@@ -36,7 +36,7 @@ class Baseline(abc.ABC):
     """A distance between images of one size, without weights.
 
     Args:
-        colorspace: "RGB", or "Lab": CIE L*a*b* of sRGB images under D65.
+        colorspace: "RGB", or "Lab": CIELAB of sRGB images under D65.
         value_range: the (lowest, highest) value that float images span. Images of dtype uint8
             always span 0 to 255.
         name: name of the metric.
@@ -45,7 +45,7 @@ class Baseline(abc.ABC):
         ValueError: an unknown `colorspace` or an empty `value_range`.
     """
 
-    least_side = 1
+    min_size = 1
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Baseline(abc.ABC):
         self.colorspace = colorspace
         self.value_range = checked_range(value_range)
         self.name = name or type(self).__name__.lower()
-        self._compiled_distance = Compiled(self._exact_distance, [], self.least_side)
+        self._compiled_distance = Compiled(self._exact_distance, [], self.min_size)
 
     def __call__(self, in0: Any, in1: Any) -> Any:
         """The distance of each pair of images; symmetric, and exactly 0 for equal images.
@@ -75,7 +75,7 @@ class Baseline(abc.ABC):
         """
         in0, in1 = (as_rgb(as_array(images)) for images in (in0, in1))
         for name, images in (("in0", in0), ("in1", in1)):
-            check_image_batch(name, images, type(self).__name__, self.least_side, self.value_range)
+            check_image_batch(name, images, type(self).__name__, self.min_size, self.value_range)
             check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
         return self._compiled_distance(in0, in1)
@@ -119,8 +119,8 @@ class L2(Baseline):
     """Mean squared difference.
 
     In RGB it is that of images in [-1, 1]; in Lab it is ½·mean((Δ/100)²), as in the official
-    `lpips.L2` and `lpips.l2`. Unlike there, floats are not cut down to 8 bits before they become
-    Lab. The arguments are those of `Baseline`.
+    `lpips.L2` and `lpips.l2`. Unlike the official code, it does not round floats to 8 bits before
+    the conversion to Lab. The arguments are those of `Baseline`.
     """
 
     def _distance(self, x: Any, y: Any) -> Any:
@@ -139,7 +139,7 @@ class DSSIM(Baseline):
     Images have at least 7x7 pixels. The arguments are those of `Baseline`.
     """
 
-    least_side = WINDOW
+    min_size = WINDOW
 
     def _distance(self, x: Any, y: Any) -> Any:
         # SSIM's two factors are 1 - a and 1 - c: a the squared difference of means, c the variance
@@ -153,13 +153,13 @@ class DSSIM(Baseline):
 
 
 def rgb_to_lab(images: Any) -> Any:
-    """Converts sRGB images to CIE L*a*b* under D65, as scikit-image's `rgb2lab` does.
+    """Converts sRGB images to CIELAB under D65, as scikit-image's `rgb2lab` does.
 
     Args:
         images: (…, 3) in [0, 1].
 
     Returns:
-        (…, 3): L in [0, 100], a and b in about [-128, 128].
+        Colours (…, 3), with L in [0, 100], a and b in about [-128, 128].
     """
     toe = images <= 0.04045
     # A power has no finite gradient at 0: what takes the other branch stays away from it.

@@ -1,10 +1,10 @@
 """Apache Beam transforms: distances, embeddings and diversity of any number of images.
 
-Images are read from any file system that Beam knows. Elements are dicts, which keep whatever fields
-they have besides those named here. An image that cannot be read or compared makes its element one
-with an `error`, so as many elements come out as go in.
+Images are read from any file system that Beam knows. Elements are dicts; fields other than those
+named here are kept. If an image cannot be read or compared, its element gets an `error`, so every
+input element has an output element.
 
-`KERAS_BACKEND` may be any. Each worker process has one metric.
+Each worker process has one metric, under any `KERAS_BACKEND`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
 
     Args:
         per_layer: also give `layers`, a list of what each layer adds to the distance.
-        batch_size: the most pairs of one size that are computed at once.
+        batch_size: the maximum number of pairs of one size in a batch.
         srgb: convert images with other colour profiles, as `lpips_tf.images.load` does.
         resize: what images are resized to, by Pillow's antialiased Lanczos filter: "reference", the
             size of the reference; "WIDTHxHEIGHT"; or "SHORT", pixels of the reference's shorter
@@ -49,7 +49,7 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
         options: arguments of `lpips_tf.LPIPS`, such as net="vgg" or dtype="mixed_bfloat16".
 
     Raises:
-        ValueError: another `resize`, or `options` that `lpips_tf.LPIPS` does not have.
+        ValueError: an unknown `resize`, or `options` that `lpips_tf.LPIPS` does not take.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Embed(beam.PTransform[PCollection[Element], PCollection[Element]]):
 
     Elements: dicts with `image`, the path of an image. They come out with `embedding`, an array
     (D,) of float32, and `error`, None; or with `embedding` None and `error` a sentence. D depends
-    on the size of the image, so that only those of one size can be compared.
+    on the size of the image, so only embeddings of images of one size can be compared.
 
     Args:
-        batch_size: the most images of one size that are computed at once.
+        batch_size: the maximum number of images of one size in a batch.
         srgb: as for `ScorePairs`.
         options: arguments of `lpips_tf.LPIPS`.
     """
@@ -101,8 +101,8 @@ class MeanPairwiseDistance(beam.PTransform[PCollection[Element], PCollection[flo
 
     Elements: dicts with `image`, the path of an image; all of one size. One float comes out, equal
     to `lpips_tf.mean_pairwise_distance`, without any pairs being formed. An image that cannot be
-    read, or of another size, fails the pipeline, as a mean of the others would be that of another
-    set.
+    read, or has another size, fails the pipeline, because the mean of the others would describe
+    another set.
 
     Args:
         batch_size, srgb, options: as for `Embed`.

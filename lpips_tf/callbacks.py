@@ -21,8 +21,8 @@ RUN = "lpips_images"  # beside the runs "train" and "validation" of Keras' own c
 class LPIPSImages(keras.callbacks.Callback):
     """Writes where a model's outputs differ from their references to TensorBoard.
 
-    Each of a few images has a figure, with the reference, the output, and the map over it with its
-    distance, and a curve of that distance.
+    Each of the first `count` images has a figure (the reference, the output, the map over it and
+    the distance) and a curve of its distance.
 
     Args:
         log_dir: folder of the logs, as of `keras.callbacks.TensorBoard`; the run is called
@@ -31,13 +31,13 @@ class LPIPSImages(keras.callbacks.Callback):
             such as a `tf.data.Dataset`, of which the first is taken. References are images
             (N, H, W, 3), uint8 or in the metric's `value_range`, as the model's outputs are.
         metric: an `lpips_tf.LPIPS`; None for one of AlexNet.
-        every: how many epochs lie between two writings, beginning with the first epoch.
-        count: how many of the first images are shown.
+        every: write after each `every`-th epoch, starting with the first.
+        count: number of images.
         layers: also show each layer's map.
 
     Raises:
-        ValueError: `metric` is none, the data are no batch of inputs and images, or a number is
-            below 1.
+        ValueError: `metric` is not an `LPIPS`, the data are not a batch of inputs and images, or a
+            number is below 1.
         NotADirectoryError: `log_dir` is a file.
 
     Examples:

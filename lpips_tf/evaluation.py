@@ -49,28 +49,28 @@ def distances(
     batch_size: int = 50,
     progress: Callable[[int, int], None] | None = None,
 ) -> Columns:
-    """A metric's distances on a data set of judgements, with the judgements.
+    """Computes a metric's distances on a data set of judgements.
 
     Args:
-        metric: takes two batches, tensors (N, H, W, 3) of uint8, to distances (N,), such as
-            `LPIPS` or `baselines.DSSIM`; one of your own is traced as a `tf.function`. Within a
-            `tf.distribute` strategy each replica takes a part of a batch; its variables are to be
-            created there too.
-        dataset: of single examples, as `tfds.load` gives those of BAPPS, and
-            `tfds_bapps.load_manifest` those of a table. Images may differ in size between examples;
-            those of one size are then computed together.
-        batch_size: examples that are computed at once, fewer where images are large.
-        progress: called as `progress(done, total)` after each batch; the total is negative where
-            `dataset.cardinality()` does not know it.
+        metric: a function of two batches of uint8 tensors (N, H, W, 3) that returns distances (N,),
+            such as `LPIPS`, `baselines.DSSIM` or one of your own, which is traced as a
+            `tf.function`. Within a `tf.distribute` strategy each replica computes a part of each
+            batch; create the metric's variables in the strategy's scope too.
+        dataset: unbatched examples, as `tfds.load` gives those of BAPPS and
+            `tfds_bapps.load_manifest` those of a table. Examples may differ in image size; those of
+            one size are computed together.
+        batch_size: number of examples in a batch; large images are batched in smaller numbers.
+        progress: called as `progress(done, total)` after each batch; the total is negative if
+            `dataset.cardinality()` is unknown.
 
     Returns:
-        Columns in the order of the data set: "id" (str), and for 2AFC "d0", "d1", "judge", for JND
-        "distance", "same" (float32), for opinion scores "distance", "opinion"; for the rows of a
-        table also "reference" (str).
+        The columns "id" (str), and for 2AFC "d0", "d1", "judge", for JND "distance", "same"
+        (float32), for opinion scores "distance", "opinion", in the order of the data set. The rows
+        of a table also have "reference" (str).
 
     Raises:
-        ValueError: `dataset` has not the features of one kind of judgements, or no examples;
-            `metric` gives something else; or `batch_size` is below 1.
+        ValueError: `dataset` has no examples, or not the features of any kind of judgement;
+            `metric` returns another shape or type; or `batch_size` is below 1.
     """
     batches, done = [], 0
     for batch in _batch_distances(metric, dataset, batch_size):
@@ -158,10 +158,10 @@ def score(columns: Columns) -> float:
 
 
 def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[float, float]:
-    """A bootstrap interval of `score`, from the scores of resampled examples.
+    """Returns a bootstrap confidence interval of `score`.
 
-    It is an expanded percentile interval, which is wider for few examples. Triplets of one
-    reference are not independent: where columns say "reference", whole references are resampled.
+    The interval is an expanded percentile interval, which is wider for few examples. Triplets of
+    one reference are not independent: with a column "reference", whole references are resampled.
 
     Returns:
         (low, high); NaN for a single example or reference, which says nothing about the spread.

@@ -1,8 +1,7 @@
 """The averaged differences of triplets on disk, from which heads train without the backbone.
 
-They are computed once. A file is a NumPy array with a record for each triplet, read in place
-(`mmap_mode`): "differences" (2, 2, C), the results of `averaged_differences` for p0 and p1, and
-"judge".
+A file is a NumPy array with a record for each triplet, which is memory-mapped: "differences" (2, 2,
+C), the results of `averaged_differences` for p0 and p1, and "judge".
 """
 
 from __future__ import annotations
@@ -34,9 +33,8 @@ def averaged_differences(metric: LPIPS, reference: Any, *images: Any) -> list[An
     """The averaged differences of pairs of images, which are all that the heads see of them.
 
     Spatial averaging and heads are both linear, so the average over positions of the squared
-    differences of features comes first. Where a share p of the differences is dropped, the variance
-    of an average of the others is p / (1 - p) times the mean of the differences' squares over the
-    number of positions.
+    differences of features comes first. If a share p of the differences is dropped, the variance of
+    an average is p / (1 - p) times the mean of their squares, divided by the number of positions.
 
     Args:
         metric: its backbone is used.
@@ -44,8 +42,8 @@ def averaged_differences(metric: LPIPS, reference: Any, *images: Any) -> list[An
         images: batches of that shape.
 
     Returns:
-        For each batch of images (N, 2, C) with the channels of all layers: the averages, and their
-        variances where half is dropped.
+        For each batch of images an array (N, 2, C) with the channels of all layers. It has the
+        averages, and their variances if half of the differences is dropped.
 
     Raises:
         ValueError: as a call of the metric does.
@@ -69,10 +67,10 @@ def _moments(features0: Any, features1: Any) -> Any:
 
 
 def key(metric: LPIPS, data: str) -> str:
-    """A name that is unique to a metric's backbone and a data set, for the file of differences.
+    """Returns the name of the cache file for a metric's backbone and a data set.
 
     Args:
-        metric: its network, version and convolutions count.
+        metric: the name depends on its network, version and convolutions.
         data: whatever identifies the data.
     """
     described = hashlib.sha256()
@@ -94,12 +92,13 @@ def write(
     Args:
         path: of the file, which appears at the end.
         metric: its backbone is used.
-        dataset: single triplets, as `tfds.load("bapps/2afc")` gives them, of known number.
-        batch_size: triplets that are computed at once.
+        dataset: unbatched triplets of known cardinality, as `tfds.load("bapps/2afc")` gives them.
+        batch_size: number of triplets in a batch.
         progress: called as `progress(done, total)` after each batch.
 
     Raises:
-        ValueError: there are none, their number is not known, or a judgement is outside [0, 1].
+        ValueError: there are no triplets, their number is not known, or a judgement is not between
+            0 and 1.
         OSError: the file cannot be written.
     """
     import tensorflow as tf

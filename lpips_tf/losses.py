@@ -16,9 +16,9 @@ from lpips_tf.metric import Options, made_or_given
 
 @keras.saving.register_keras_serializable(package="lpips_tf", name="LPIPSLoss")
 class LPIPS(HoldsMetric, keras.losses.Loss):
-    """LPIPS as a `keras.losses.Loss`, by VGG16 unless told otherwise.
+    """LPIPS as a `keras.losses.Loss`, with VGG16 by default.
 
-    Unlike other losses of Keras it takes targets as they are: uint8 ones span 0 to 255.
+    Unlike Keras' own losses it does not cast targets: uint8 targets span 0 to 255.
 
     Args:
         net: "vgg" by default, or another network of `lpips_tf.LPIPS`.
@@ -29,7 +29,7 @@ class LPIPS(HoldsMetric, keras.losses.Loss):
         name: name of the loss.
         dtype: dtype or policy that the backbone computes in; distances are float32, or float64 if
             that is it.
-        options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
+        options: further arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:
         metric: the `lpips_tf.LPIPS` that computes the loss.
@@ -65,9 +65,9 @@ class LPIPS(HoldsMetric, keras.losses.Loss):
 
         Args:
             y_true, y_pred: images (N, H, W, 3), as for a call of `lpips_tf.LPIPS`.
-            sample_weight: how much each image counts, (N,), which its distance is multiplied by. Of
-                shape (N, H, W) or (N, H, W, 1) it weighs pixels: a spatial metric's maps are
-                multiplied by it, and for any other it is the `mask`.
+            sample_weight: weights of images, (N,), by which their distances are multiplied. Weights
+                of pixels, (N, H, W) or (N, H, W, 1), multiply the maps of a spatial metric, and are
+                the `mask` of any other.
             mask: as for a call of `lpips_tf.LPIPS`.
 
         Returns:

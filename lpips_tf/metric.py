@@ -44,7 +44,7 @@ RANGE_CHECKS = 20  # arrays whose range is checked; later calls save the time
 
 class _Network(NamedTuple):
     backbone: Callable[[keras.DTypePolicy], keras.Model]
-    least_side: int  # in pixels: below it the official network fails too
+    min_size: int  # in pixels: below it the official network fails too
 
 
 NETWORKS = {
@@ -79,8 +79,8 @@ class LPIPS(keras.Model):
     of `metric.heads`.
 
     Args:
-        net: "alex" (fastest, and agrees best with people: report this one), "vgg" (the usual choice
-            as a loss), or "squeeze" (smallest; its convolutions are downloaded at first use).
+        net: "alex" (fastest; the one to report), "vgg" (the usual choice as a loss), or "squeeze"
+            (smallest; its convolutions are downloaded at first use).
         version: "0.1", or "0.0" for the first release, with its own heads and without the scaling
             of inputs.
         lpips: False leaves out the heads: the plain sum over channels, the paper's uncalibrated
@@ -92,11 +92,10 @@ class LPIPS(keras.Model):
             torchvision `.pth`.
         head_weights: "bapps", calibrated on the paper's data; None for random, non-negative ones;
             or the path of a converted file or of an lpips `.pth`.
-        dropout: share of the squared differences dropped before each head, in training and where
-            heads are trainable.
+        dropout: share of the squared differences dropped before each trainable head in training.
         name: name of the model.
-        dtype: dtype or policy that the backbone computes in, such as "mixed_bfloat16". All that
-            comes after it is computed in float32; with "float64" everything is float64.
+        dtype: dtype or policy that the backbone computes in, such as "mixed_bfloat16". Everything
+            after the backbone is computed in float32, or in float64 for "float64".
 
     Attributes:
         backbone: `keras.Model` from scaled images to the list of the layers' features.
@@ -111,7 +110,8 @@ class LPIPS(keras.Model):
     Examples:
         >>> metric = lpips_tf.LPIPS()
         >>> metric(references, images)  # (N, H, W, 3), uint8 or in [-1, 1]: (N,) distances
-        >>> model.compile(loss=lpips_tf.LPIPS(net="vgg"), metrics=[metric])
+        >>> model.compile(loss=lpips_tf.losses.LPIPS(),
+            metrics=[lpips_tf.metrics.LPIPS(metric=metric)])
     """
 
     _trainable: bool  # set by Keras
@@ -165,7 +165,7 @@ class LPIPS(keras.Model):
         self._called = True  # or Keras' `export`, which is content with these shapes, refuses
 
     def _compiled(self, function: Callable[..., Any]) -> Compiled:
-        return Compiled(function, self.variables, self.least_side)
+        return Compiled(function, self.variables, self.min_size)
 
     def _build_parts(self) -> None:
         """Makes the backbone and the heads, with their weights."""
@@ -197,8 +197,8 @@ class LPIPS(keras.Model):
     def trainable(self, value: bool) -> None:
         """Freezes everything, or restores what was trainable before.
 
-        A model around the metric passes its own flag on, and must not train what was frozen by
-        itself.
+        A model that holds the metric passes its own flag on, and must not unfreeze what was frozen
+        on its own.
         """
         value = bool(value)
         if value == self._trainable:
@@ -236,11 +236,11 @@ class LPIPS(keras.Model):
             in0, in1: images (N, H, W, 3), RGB, of the same shape; uint8, or floats in
                 `value_range`. Grey ones (N, H, W, 1) count as three equal channels.
             return_per_layer: also return what each layer adds.
-            training: True drops squared differences before the heads that are trainable.
+            training: True applies dropout to the squared differences before trainable heads.
             mask: how much each pixel counts, (N, H, W) or (N, H, W, 1); not negative, of any scale.
-                Each layer's map is averaged by the mask's mean over the area of each of its
-                positions. A mask of ones changes nothing; one without a positive weight gives NaN.
-                The features within the mask still see pixels outside of it.
+                In each layer a position counts by the mean of the mask over the area that it
+                covers. A mask of ones changes nothing; one without a positive weight gives NaN. The
+                features within the mask still see pixels outside of it.
 
         Returns:
             Distances (N,) in float32 (float64 if that is the metric's dtype), or for `spatial=True`
@@ -249,9 +249,9 @@ class LPIPS(keras.Model):
 
         Raises:
             ValueError: no images, shapes that differ or are not (N, H, W, 3), sides below the
-                network's least (AlexNet 31, VGG 16, SqueezeNet 17), or a dtype that is neither
-                uint8 nor floating; a mask of another size or with a weight that is negative, NaN
-                or infinite, which within a graph gives NaN.
+                network's minimum size (AlexNet 31, VGG 16, SqueezeNet 17), or a dtype that is
+                neither uint8 nor floating; a mask of another size or with a weight that is
+                negative, NaN or infinite, which within a graph gives NaN.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
         check_flag("return_per_layer", return_per_layer)
@@ -295,10 +295,10 @@ class LPIPS(keras.Model):
     def distances(
         self, reference: Any, *images: Any, training: bool | None = None, mask: Any = None
     ) -> list[Any]:
-        """The distances of several batches of images from one batch of references.
+        """Returns the distances of several batches of images from one batch of references.
 
-        The same as a call for each, with one pass of the backbone for every batch: three for a
-        triplet of BAPPS instead of four.
+        The results equal those of a call for each batch, but the backbone runs once per batch:
+        three times for a triplet of BAPPS instead of four.
 
         Args:
             reference: images (N, H, W, 3), as for a call.
@@ -324,13 +324,13 @@ class LPIPS(keras.Model):
         return [distance for distance, _ in found]
 
     def maps(self, in0: Any, in1: Any, return_per_layer: bool = False, mask: Any = None) -> Any:
-        """Maps of where the images differ, as of a metric with `spatial=True`, from any metric.
+        """Returns maps of where the images differ, whether or not the metric is spatial.
 
         Args:
             in0, in1: images (N, H, W, 3), as for a call.
             return_per_layer: also return what each layer adds.
-            mask: as for a call. A map is multiplied by it, divided by its mean: what counts more
-                than the average is raised, and what does not count is 0.
+            mask: as for a call. A map is multiplied by mask / mean(mask), so it is 0 where the mask
+                is 0.
 
         Returns:
             Maps (N, H, W, 1), each layer's resized bilinearly with half-pixel centres; with
@@ -351,8 +351,8 @@ class LPIPS(keras.Model):
             mask: as for `maps`.
 
         Returns:
-            An `Explanation`: the distance and what each layer adds to it, (N,); the map and what
-            each layer adds to that, (N, H, W, 1). With `spatial=True` too.
+            An `Explanation` with the distance and what each layer adds to it, (N,), and the map and
+            what each layer adds to that, (N, H, W, 1). A spatial metric returns the same.
 
         Raises:
             ValueError: as a call does.
@@ -373,8 +373,8 @@ class LPIPS(keras.Model):
             images: (N, H, W, 3), as for a call.
 
         Returns:
-            (N, D), of the dtype of distances; D depends on the size of the images (AlexNet: 31,872
-            at 64x64).
+            Embeddings (N, D), of the dtype of distances. D depends on the size of the images; it is
+            31,872 with AlexNet at 64x64.
 
         Raises:
             ValueError: as a call does.
@@ -440,7 +440,7 @@ class LPIPS(keras.Model):
             raise self._missing_weights
         arrays = {name: as_rgb(as_array(image)) for name, image in images.items()}
         for name, array in arrays.items():
-            check_image_batch(name, array, f"net={self.net!r}", self.least_side, self.value_range)
+            check_image_batch(name, array, f"net={self.net!r}", self.min_size, self.value_range)
             # torch.compile compiles again when a Python number changes that it has read.
             if not is_traced(array) and self._range_checks > 0 and not self._range_told:
                 looked, told = check_range(name, array, self.value_range, stacklevel=3)
@@ -451,10 +451,10 @@ class LPIPS(keras.Model):
         tell_in_steps(first[1], self.value_range, partial(self._tell, first[0]))
         return tuple(arrays.values())
 
-    def _tell(self, name: str, least: float, most: float) -> None:
+    def _tell(self, name: str, lowest: float, highest: float) -> None:
         """Warns once of images of another range that a compiled step found."""
         if not self._range_told:
-            self._range_told = warn_of_range(name, least, most, self.value_range)
+            self._range_told = warn_of_range(name, lowest, highest, self.value_range)
 
     def _computed(
         self, function: str, compiled: Compiled, images: tuple[Any, ...], mask: Any = None
@@ -475,8 +475,8 @@ class LPIPS(keras.Model):
         """Keras' `export`, with the signature of `lpips_tf.export.export_saved_model`.
 
         A SavedModel under TensorFlow takes "in0" and "in1", float images (N, H, W, 3) in
-        `value_range`, to "distance"; other formats, backends and signatures are as Keras has them.
-        The arguments are those of `keras.Model.export`.
+        `value_range`, to "distance"; other formats, backends and signatures are Keras' own. The
+        arguments are those of `keras.Model.export`.
         """
         usual = format == "tf_saved_model" and keras.backend.backend() == "tensorflow"
         if not usual or input_signature is not None:
@@ -491,9 +491,9 @@ class LPIPS(keras.Model):
         archive.write_out(str(filepath), verbose=verbose is None or verbose)
 
     @property
-    def least_side(self) -> int:
+    def min_size(self) -> int:
         """The smallest height and width in pixels that the network takes."""
-        return NETWORKS[self.net].least_side
+        return NETWORKS[self.net].min_size
 
     def __dir__(self) -> list[str]:
         # Keras' saving walks through these. `save_own_variables` saves the backbone and the heads.

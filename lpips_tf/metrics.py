@@ -18,10 +18,11 @@ from lpips_tf.metric import Options, made_or_given
 
 @keras.saving.register_keras_serializable(package="lpips_tf", name="LPIPSMetric")
 class LPIPS(HoldsMetric, keras.metrics.Mean):
-    """The mean LPIPS of images as a `keras.metrics.Metric`, by AlexNet unless told otherwise.
+    """The mean LPIPS of images as a `keras.metrics.Metric`, with AlexNet by default.
 
     Batches of any size count by their images, also over replicas and hosts. Callbacks with
-    `mode="auto"` know that lower is better. The mean of no images is NaN.
+    `mode="auto"` know that lower is better, except in models with several outputs. The mean of no
+    images is NaN.
 
     Args:
         net: "alex" by default, or another network of `lpips_tf.LPIPS`.
@@ -29,7 +30,7 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
             `options` describe: a loss and metrics that share one hold its network once.
         name: name of the metric.
         dtype: dtype or policy that the backbone computes in. Sums are float64, or float32 under
-            JAX, which has no other at first.
+            JAX.
         options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:
@@ -59,9 +60,8 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
 
         Args:
             y_true, y_pred: images (N, H, W, 3), as for a call of `lpips_tf.LPIPS`.
-            sample_weight: how much each image counts in the mean, (N,). Of shape (N, H, W) or
-                (N, H, W, 1) it weighs pixels: of a spatial metric's maps, and for any other it is
-                the `mask`.
+            sample_weight: weights of images in the mean, (N,). Weights of pixels, (N, H, W) or (N,
+                H, W, 1), weigh the maps of a spatial metric, and are the `mask` of any other.
             mask: as for a call of `lpips_tf.LPIPS`.
 
         Raises:
@@ -89,10 +89,11 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
 class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
     """The mean distance over all pairs of images, a usual measure of diversity; higher is better.
 
-    One pass over the images computes it, as `lpips_tf.mean_pairwise_distance` does: of each
-    condition the sum of embeddings and of their squared norms are kept, which batches and replicas
-    add to. With `conditions` it is the mean over conditions of the mean over the pairs within each,
-    as papers on image translation report it, and `standard_error` is its ±.
+    One pass over the images computes it, as `lpips_tf.mean_pairwise_distance` does: each condition
+    keeps two sums, of embeddings and of their squared norms, to which batches and replicas add.
+    With `conditions` it is the mean over conditions of the mean over the pairs within each, as
+    papers on image translation report it, and `standard_error()` is the standard error of that
+    mean.
 
     The result is NaN while a condition has only one image, and if a condition's number is not one
     of 0 to `conditions` - 1.
@@ -105,8 +106,8 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         metric: an `lpips_tf.LPIPS` to compute with, as for `LPIPS`.
         name: name of the metric.
         dtype: dtype or policy that the backbone computes in. Sums are float64, or float32 under
-            JAX, which has no other at first; there are `conditions` · D of them, for embeddings of
-            D numbers (AlexNet: 31,872 at 64x64, 640,128 at 256x256).
+            JAX; there are `conditions` · D of them, for embeddings of D numbers (AlexNet: 31,872 at
+            64x64, 640,128 at 256x256).
         options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:
@@ -162,7 +163,8 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
 
         Raises:
             ValueError: as `lpips_tf.LPIPS.embed` does; images of another size than the first, or
-                whose size is not known; as many conditions as images; weights.
+                whose size is not known; a number of conditions that is not the number of images; or
+                a `sample_weight`.
         """
         if sample_weight is not None:
             raise ValueError("Expected no sample_weight, as pairs have none. Received: weights")

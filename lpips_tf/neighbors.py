@@ -1,9 +1,8 @@
 """Nearest neighbours by LPIPS among many images.
 
 LPIPS is a squared Euclidean distance of embeddings (`LPIPS.embed`), but embeddings are long: 31,872
-numbers with AlexNet at 64x64. A seeded sketch shortens them to a length that FAISS indexes, and
-LPIPS itself orders what FAISS finds. The index keeps the images for that, so it needs no other
-file.
+numbers with AlexNet at 64x64. A seeded random projection (the sketch) shortens them to a length
+that FAISS indexes, and LPIPS itself sorts what FAISS finds. For that the index keeps the images.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ class Index:
         metric: the `LPIPS` that compares.
         images: (N, H, W, 3) uint8, an array or a data set that gives arrays for slices.
         names: of the images.
-        sketch: what shortens embeddings.
-        index: FAISS' index of the shortened embeddings.
+        sketch: the projection of embeddings.
+        index: FAISS' index of the projected embeddings.
     """
 
     def __init__(
@@ -74,11 +73,11 @@ class Index:
             metric: an `LPIPS` without maps.
             images: (N, H, W, 3) uint8.
             names: N different names; by default the positions.
-            dimensions: numbers that an embedding is shortened to.
+            dimensions: length of a projected embedding.
             factory: the kind of FAISS index, in the words of `faiss.index_factory`: "Flat" keeps
-                all numbers; "PCA64,PQ16" keeps 16 bytes of an image, and "IVF256,Flat" looks at a
-                part of them only.
-            seed: of the sketch.
+                all numbers; "PCA64,PQ16" keeps 16 bytes of an image, and "IVF256,Flat" searches
+                only a part of the images.
+            seed: seed of the projection.
             progress: called as `progress(done, total)` after each batch.
 
         Raises:
@@ -108,7 +107,7 @@ class Index:
         Args:
             queries: (Q, H, W, 3) uint8, of the size of the images.
             k: how many to find for each query; at most as many as there are.
-            candidates: how many FAISS finds, which the distance itself then orders.
+            candidates: number of images that FAISS finds and LPIPS then sorts.
 
         Raises:
             ValueError: queries of another shape or type, `k` below 1, or a metric whose weights are
@@ -131,8 +130,8 @@ class Index:
     ) -> Iterator[tuple[int, int, float]]:
         """Yields pairs of images at most `threshold` apart: positions i < j, and the distance.
 
-        LPIPS compares all pairs that are at most 1.5 times as far in FAISS' index. Kinds of index
-        that look at a part of the images only (IVF, HNSW) miss some.
+        LPIPS is computed for all pairs that are at most 1.5 times `threshold` apart in FAISS'
+        index. Kinds of index that search only a part of the images (IVF, HNSW) miss some pairs.
 
         Args:
             threshold: the largest distance of a pair.
@@ -174,7 +173,9 @@ class Index:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], metric: LPIPS | None = None) -> Index:
-        """Reads a file that `save` wrote. Images stay in it, so it must not change meanwhile.
+        """Reads a file that `save` wrote.
+
+        The index reads images from the file when it needs them, so the file must not change.
 
         Args:
             path: of the file.

@@ -100,12 +100,12 @@ def mean_pairwise_distance(
     Args:
         metric: an `LPIPS`.
         images: as for `distance_matrix`.
-        batch_size: how many images are embedded at a time; batches that an iterable gives are taken
-            as they are.
+        batch_size: how many images are embedded at a time; batches from an iterable keep their
+            size.
         return_standard_error: also return the mean's standard error for images drawn independently,
-            by a jackknife that leaves out one image at a time. Many images it divides into 10 to
-            1,000 groups, as many as fit in 512 MiB, and leaves out one group at a time: image i is
-            in group i modulo their number.
+            by a jackknife that leaves out one image at a time. Large sets are divided into 10 to
+            1,000 groups, as many as fit in 512 MiB, and one group at a time is left out: image i is
+            in group i modulo the number of groups.
 
     Returns:
         The mean, never negative; NaN if an image has NaN or infinity. With `return_standard_error`

@@ -63,8 +63,8 @@ def heatmap(
         have one scale, and those of layers another.
 
     Raises:
-        ValueError: `metric` is no metric, as a call of the metric does, names of another number,
-            or more images than a figure can have.
+        ValueError: `metric` is not an `LPIPS`, the numbers of names and images differ, there are
+            more images than a figure can have, or a call of the metric refuses them.
 
     Examples:
         >>> lpips_tf.plots.heatmap(metric, reference, [noisy, blurred]).savefig("map.png")

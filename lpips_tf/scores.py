@@ -1,7 +1,7 @@
 """Scores of how well a metric agrees with people, on the two kinds of judgements in BAPPS.
 
-They are those of Zhang et al., CVPR 2018, section 2: as functions of arrays, and as Keras metrics
-that see a batch at a time.
+The scores are those of Zhang et al., CVPR 2018, section 2, as functions of arrays and as Keras
+metrics.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def best_two_afc_score(judge: Any) -> float:
 def jnd_score(distances: Any, same: Any) -> float:
     """Just noticeable differences: the area under the curve of precision and recall.
 
-    Pairs of small distance are taken for those that look the same. Precision and recall count the
-    fraction of people who saw no difference; the area is that under precision's envelope, as in VOC
-    (the official `score_jnd_dataset` and `voc_ap`). Pairs of equal distance, which no threshold
-    separates, enter together, so the order of pairs does not matter.
+    The distance serves as a detector of pairs that look the same, which have small distances.
+    Precision and recall count the fraction of people who saw no difference; the area is that under
+    precision's envelope, as in VOC (the official `score_jnd_dataset` and `voc_ap`). Pairs of equal
+    distance, which no threshold separates, enter together, so the order of pairs does not matter.
 
     Args:
         distances: (N,).
@@ -96,7 +96,7 @@ class TwoAFC(keras.metrics.Mean):
 
     Args:
         name: name of the metric.
-        dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
+        dtype: of the sums; by default float64, or float32 under JAX.
     """
 
     def __init__(self, name: str = "two_afc", dtype: Any = None) -> None:
@@ -125,7 +125,7 @@ class JND(keras.metrics.Metric):
     Args:
         capacity: how many pairs there is room for. BAPPS has about 9,600.
         name: name of the metric.
-        dtype: of the sums; by default float64, or float32 under JAX, which has no other at first.
+        dtype: of the sums; by default float64, or float32 under JAX.
     """
 
     def __init__(self, capacity: int = 16384, name: str = "jnd", dtype: Any = None) -> None:

@@ -35,7 +35,8 @@ def of_all_pairs(distances: npt.NDArray[Any]) -> float:
 def of_consecutive_pairs(distances: Sequence[float], starts: Sequence[int]) -> float:
     """The standard error of the mean distance of each image from the next.
 
-    Neighbouring pairs share an image, so their covariance counts too: √((γ₀ + 2 γ₁) / n).
+    Neighbouring pairs share an image, so their covariance counts too: the error is √((γ₀ + 2 γ₁) /
+    n), with the variance γ₀ of the distances and the covariance γ₁ of neighbouring ones.
 
     Args:
         distances: n numbers.

@@ -35,12 +35,11 @@ def assert_similar(
     Args:
         actual: an image: an array (H, W, 3), uint8 or floats in the metric's `value_range`; a path;
             the bytes of a file, such as a screenshot; or a Pillow image.
-        expected: the image that it should look like, likewise.
-        at_most: the threshold. What usual changes measure is in the documentation, in "A gate in
-            CI".
+        expected: the image that it should look like, in any of these forms.
+        at_most: the threshold. The documentation's page "A gate in CI" lists the distances of
+            common changes.
         metric: an `LPIPS`; by default one with AlexNet, which is made once.
-        heatmap: a file (.png, .pdf or .svg) for the heat map of images that differ more. It is only
-            written then.
+        heatmap: a file (.png, .pdf or .svg) for a heat map, written only if the assertion fails.
 
     Returns:
         The distance.
@@ -49,7 +48,8 @@ def assert_similar(
         AssertionError: the distance is larger, or NaN, or the sizes differ. The message has the
             distance, the threshold, and where the images differ most.
         OSError: a file is no image.
-        ValueError: no image, or a threshold that is no number of at least 0.
+        ValueError: something that is not an image, or a threshold that is not a number of at least
+            0.
 
     Examples:
         >>> lpips_tf.testing.assert_similar(render(), "expected.png", heatmap="difference.png")

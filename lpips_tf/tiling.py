@@ -1,10 +1,9 @@
-"""Distances of images that are larger than memory, from windows of them.
+"""Distances of images larger than memory, computed from windows.
 
-Square tiles of the image divide a layer's positions between them. The network's features at a
-tile's positions depend on the tile and a margin, its receptive field. A window holds both, and
-starts where strides of all layers fall together, so that its positions are the image's. Padding
-then lies at the image's true border only, and sums over the positions that tiles own are those of
-the whole image.
+Square tiles divide the positions of each layer among them. The features at a tile's positions
+depend on the tile and a margin around it, the receptive field. A window holds both, and is aligned
+to the strides of all layers, so its positions are positions of the whole image. Only the image's
+true border is padded. The sums over all tiles are therefore those of the whole image.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ def tiled_distance(
         in0, in1: images (H, W, 3), uint8 or floats in the metric's `value_range`: arrays,
             `np.memmap`, or anything that has a `shape` and gives arrays for slices of height and
             width, such as zarr's arrays.
-        tile: side of the tiles in pixels. Memory depends on it alone, time a little: the margins
-            of smaller tiles make more of the work.
+        tile: side of the tiles in pixels. It alone decides how much memory is needed. Smaller tiles
+            take more time, because margins are computed more than once.
         return_per_layer: also return what each layer adds.
         progress: called as `progress(done, total)` after each tile.
 
@@ -72,14 +71,14 @@ def tiled_maps(
     tile: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[float, Map]]:
-    """The distance as `tiled_distance` gives it, and parts of the map of a spatial metric.
+    """Yields the distance, as `tiled_distance` gives it, and a function for rows of the map.
 
-    Each layer's differences are kept in a temporary file while the block runs: with VGG16 5.3 bytes
-    for each pixel, with AlexNet 0.4.
+    It is a context manager: while its block runs, each layer's differences are kept in a temporary
+    file, 5.3 bytes per pixel with VGG16 and 0.4 with AlexNet.
 
     Yields:
-        The distance, and a function of the first and the last row (that one excluded) to these rows
-        of the map, float32.
+        The distance, and a function `rows(first, stop)` that returns the map's rows from `first` up
+        to, but not including, `stop`, in float32.
 
     Raises:
         ValueError: as `tiled_distance` does.
@@ -190,9 +189,9 @@ def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, in
             "Expected two images of one shape (H, W, 3). "
             f"Received: in0.shape={shapes[0]}, in1.shape={shapes[1]}"
         )
-    if min(shapes[0][:2]) < metric.least_side:
+    if min(shapes[0][:2]) < metric.min_size:
         raise ValueError(
-            f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "
+            f"Expected images of at least {metric.min_size}x{metric.min_size} pixels for "
             f"net={metric.net!r}. Received: {shapes[0][0]}x{shapes[0][1]}"
         )
     check_whole("tile", tile)

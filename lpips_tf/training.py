@@ -32,9 +32,8 @@ class RankingModel(FitsOnHosts):
     `BCERankingLoss`). `fit` takes ((ref, p0, p1), judge): images as the metric takes them, and (N,)
     fractions. It minimises the binary cross-entropy, and reports the loss and "two_afc", the
     agreement with people. Arrays of judgements outside [0, 1] are refused; within a data set they
-    make both NaN. A step passes the backbone three times. `fit` distributes it to the
-    devices of a `tf.distribute` strategy in whose scope metric and model were created, on several
-    hosts too.
+    make both NaN. A step runs the backbone three times. `fit` distributes it to the devices of a
+    `tf.distribute` strategy in whose scope metric and model were created, on several hosts too.
 
     Args:
         metric: an `LPIPS` with heads; its weights are trained in place, the heads' kept
@@ -141,7 +140,7 @@ class RankingModel(FitsOnHosts):
     def reseed(self, *entropy: int) -> None:
         """Seeds the dropout that follows, for example with a seed and an epoch.
 
-        A training that goes on after a break is then the same as an unbroken one.
+        A resumed training then equals an uninterrupted one.
         """
         for i, generator in enumerate(self._noise_generators()):
             generator.state.assign(np.random.SeedSequence([*entropy, i]).generate_state(2))
@@ -217,7 +216,7 @@ class Adam(keras.optimizers.Adam):
     """Adam as PyTorch computes it.
 
     Epsilon is added to the root of the second moment after its bias is corrected, not before.
-    Gradients of heads are so small that this is felt in the first steps.
+    Gradients of heads are so small that this changes the first steps.
     """
 
     epsilon: Any  # a number, and during a step a tensor
@@ -242,8 +241,9 @@ def optimizer(learning_rate: float = 1e-4) -> keras.optimizers.Optimizer:
 def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs: int = 5) -> float:
     """The learning rate of an epoch, counted from 0.
 
-    It is `start` for `epochs` epochs and one more. Then it falls by an equal step after each, to
-    reach 0 after `epochs` + `decay_epochs` (the official train.py and `update_learning_rate`).
+    It is `start` for the first `epochs` + 1 epochs, as in the official train.py and
+    `update_learning_rate`. Then it falls by equal steps, and would reach 0 after `epochs` +
+    `decay_epochs` epochs.
     """
     return start * (1 - max(0, epoch - epochs) / max(1, decay_epochs))
 

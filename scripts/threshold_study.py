@@ -1,7 +1,7 @@
 """Measures how far usual changes move an image, for the table in docs/gate.md.
 
 The picture of `examples/` and scikit-image's photographs are changed in each way. The table has the
-smallest, the median and the largest distance over them, by AlexNet.
+smallest, the median and the largest distance over them, with AlexNet.
 
 python scripts/threshold_study.py
 """

@@ -1,6 +1,6 @@
 """BAPPS, the Berkeley-Adobe Perceptual Patch Similarity data set, for TensorFlow Datasets.
 
-Importing this package makes `tfds.load("bapps/2afc")` and `tfds.load("bapps/jnd")` known.
+Importing this package registers `tfds.load("bapps/2afc")` and `tfds.load("bapps/jnd")`.
 """
 
 from tfds_bapps.bapps_dataset_builder import Builder

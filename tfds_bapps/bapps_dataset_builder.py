@@ -89,10 +89,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
     def _manual_groups(self, dl_manager: tfds.download.DownloadManager) -> dict[str, epath.Path]:
-        """The folders "train" and "val" in `manual_dir`, as far as they are there.
+        """Returns the folders "train" and "val" that `manual_dir` has.
 
         Raises:
-            ValueError: there are none, but somebody named that folder.
+            ValueError: it has neither, although `manual_dir` was named.
         """
         mode = self.builder_config.name
         default = dl_manager.download_dir / "manual"

@@ -26,7 +26,7 @@ def load_manifest(
     as_supervised: bool = False,
     crop: int | None = None,
 ) -> tf.data.Dataset:
-    """The judgements in a table, with their images.
+    """Loads the judgements of a table, with their images.
 
     The table is a .csv file (UTF-8, with a header) or a .parquet file, which needs PyArrow. Its
     columns are, besides any others,
@@ -41,7 +41,7 @@ def load_manifest(
     Args:
         path: of the table.
         size: (height, width) that all images are resized to, by Pillow's Lanczos filter. By default
-            they stay as they are, and rows may differ in size.
+            images keep their size, and rows may differ in size.
         as_supervised: give ((ref, p0, p1), judge), which `lpips_tf.training.RankingModel.fit`
             takes. For 2AFC and a `size` or `crop`.
         crop: side in pixels of a square that is cut from the middle of all images, after resizing.

@@ -48,8 +48,7 @@ def decode(content: tf.Tensor) -> tf.Tensor:
 def resized(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Resizes a square uint8 image (n, n, 3) to (64, 64, 3).
 
-    As in the official `twoafc_dataset.py` by Pillow's bilinear filter, which widens with the
-    reduction.
+    The filter is Pillow's antialiased bilinear one, as in the official `twoafc_dataset.py`.
     """
     if image.shape[0] == SIDE:
         return image

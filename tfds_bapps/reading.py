@@ -34,7 +34,7 @@ def load_tree(root: str | os.PathLike[str], mode: str, split: str) -> tf.data.Da
 def load_paths(root: str | os.PathLike[str], mode: str, split: str) -> tf.data.Dataset:
     """A split as `load_tree` gives it, with the paths of images in place of the images.
 
-    Elements are so small that all can be shuffled, before `read_images` reads them.
+    Such elements are small enough to shuffle all of them before `read_images` reads the images.
     """
     rows = list(tree.examples(_folder(root, mode, split), mode))
     images, answer = tree.MODES[mode].images, tree.MODES[mode].answer

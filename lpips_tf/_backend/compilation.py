@@ -19,28 +19,27 @@ RESULTS = "_lpips_tf_results"  # attribute of a graph with its reusable results
 class Compiled:
     """A function of images (N, H, W, 3) that an eager call under TensorFlow runs as one graph.
 
-    The graph leaves batch, height and width open, so that it is traced once for each combination of
+    The graph leaves batch size, height and width open, so it is traced once for each combination of
     dtypes and options, not for each size. Within a graph, and under the other backends, this is the
     plain function.
 
-    No gradient is computed towards an image that no gradient tape watches, and nothing is kept for
-    it.
+    An image that no gradient tape watches gets no gradient, and nothing is stored for it.
 
     Args:
         function: of images, of a `mask` (N, H, W, 1) that may be left out, and of options by name.
-        variables: list of the `keras.Variable`s that it reads; which of them are trainable may
-            change what the graph is.
-        least_side: the smallest height and width that it takes. Where a graph does not know its
-            images' shapes before it runs, it raises an error for smaller or unequal ones, or under
-            XLA, which drops such errors, gives NaN.
+        variables: list of the `keras.Variable`s that it reads; the graph may depend on which of
+            them are trainable.
+        min_size: the minimum height and width. A graph whose shapes are not static raises an error
+            for smaller or unequal images when it runs; under XLA, which drops such errors, it
+            returns NaN.
     """
 
     def __init__(
-        self, function: Callable[..., Any], variables: list[keras.Variable], least_side: int = 1
+        self, function: Callable[..., Any], variables: list[keras.Variable], min_size: int = 1
     ) -> None:
         self._function = function
         self._variables = variables
-        self._least_side = least_side
+        self._min_size = min_size
         self._graphs: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *images: Any, mask: Any = None, **options: Any) -> Any:
@@ -76,14 +75,14 @@ class Compiled:
         return self._graphs[key](*images)
 
     def _traced(self, masked: bool, images: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        images = as_tensors(*images, least_side=self._least_side)
+        images = as_tensors(*images, min_size=self._min_size)
         found = self._run(masked, *images, **options)
-        return nan_unless_comparable(found, images, self._least_side)
+        return nan_unless_comparable(found, images, self._min_size)
 
     def _once_a_graph(
         self, images: tuple[Any, ...], options: dict[str, Any], trace: Callable[[], Any]
     ) -> Any:
-        """Traces a result, or reuses what this graph of TensorFlow has for the same tensors.
+        """Traces a result, or reuses the one that this TensorFlow graph has for the same tensors.
 
         A training step calls its loss and then its metrics with the same tensors. A result is
         traced again if an image is a variable, if the graph assigns a weight, or if a gradient tape
@@ -121,8 +120,8 @@ class Compiled:
 def _of_empty_batches_too(function: Callable[..., Any], images: tuple[Any, ...]) -> Any:
     """Runs a function of batches that may be empty, with an empty result if they are.
 
-    A replica gets an empty batch where the last one is smaller than the number of replicas, and
-    TensorFlow's convolutions do not take it.
+    A replica gets an empty batch if the last batch is smaller than the number of replicas, and
+    TensorFlow's convolutions refuse it.
     """
     import tensorflow as tf
 
@@ -135,11 +134,12 @@ def _of_empty_batches_too(function: Callable[..., Any], images: tuple[Any, ...])
 class CompiledByJax:
     """A function that JAX compiles in an eager call, once for each shape.
 
-    JAX compiles each of the stage's operations otherwise. Outside of eager calls, and under the
-    other backends, this is the plain function.
+    Otherwise JAX compiles each operation of the stage on its own. Outside of eager calls, and under
+    the other backends, this is the plain function.
 
-    A stage takes images of one batch, or what stages gave, so that equal images have exactly equal
-    features: XLA rounds otherwise where it fuses both batches' last steps with their difference.
+    A stage takes images of one batch, or results of other stages, so that equal images have exactly
+    equal features: XLA rounds differently when it fuses the last steps of both batches with their
+    difference.
 
     Args:
         function: of arrays and lists of arrays, and of options by name. With options it may change
@@ -194,11 +194,11 @@ def _watched(images: tuple[Any, ...]) -> tuple[bool, ...]:
 
 
 def frozen_weights(variables: list[keras.Variable]) -> contextlib.AbstractContextManager[Any]:
-    """A scope in which TensorFlow computes no gradients towards frozen variables.
+    """A scope in which TensorFlow computes no gradients with respect to frozen variables.
 
-    The scope reads each frozen variable once, and takes no assignments. A graph's gradient
-    otherwise includes all that the graph reads. JAX and PyTorch are asked for each gradient by
-    name.
+    The scope reads each frozen variable once, and takes no assignments. Otherwise a graph's
+    gradient covers everything that the graph reads. JAX and PyTorch compute only the gradients that
+    are asked for.
     """
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()

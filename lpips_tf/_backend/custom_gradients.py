@@ -8,17 +8,17 @@ from typing import Any
 
 
 def call(function: Callable[..., Any], *inputs: Any, specs: tuple[Any, ...]) -> Any:
-    """`tf.custom_gradient(function)(*inputs)`, from a graph of its own.
+    """Calls `tf.custom_gradient(function)(*inputs)` in a graph of its own.
 
-    TensorFlow registers each gradient that a graph is traced with, and what a gradient refers to is
-    kept for ever: in the graph of a metric all its weights. In a graph of its own, which is made
-    once, a gradient refers to that.
+    TensorFlow registers every custom gradient that it traces, and never frees what the gradient
+    refers to: in the graph of a metric, all its weights. Here the gradient refers to a small graph
+    that is traced once.
 
     Args:
-        function: of tensors, to a result and a function of the result's gradient. Known by its
-            identity, so it has to be one that stays.
+        function: takes tensors, returns a result and a function of the result's gradient. It is
+            known by its identity, so it must not be a temporary one.
         inputs: tensors.
-        specs: a `tf.TensorSpec` for each of them; for each combination there is a graph.
+        specs: a `tf.TensorSpec` for each input; each combination has a graph.
     """
     return _graph(function, specs)(*inputs)
 

@@ -30,9 +30,8 @@ def runs_eagerly(*tensors: Any) -> bool:
 def at_once() -> Iterator[None]:
     """Runs operations eagerly, even inside `tf.function`, `jax.jit` or Keras' shape inference.
 
-    The same holds where Keras tries shapes out. Weights that are loaded in such places would
-    otherwise be symbols, or be loaded whenever a graph runs and only there, or be forgotten with
-    the scope that Keras keeps assignments in.
+    Weights that are loaded in such places would otherwise be symbolic, be loaded only when the
+    graph runs, or be lost with the scope in which Keras collects assignments.
     """
     backend, scope = keras.backend.backend(), global_state.get_global_attribute(SCOPE)
     with contextlib.ExitStack() as stack:
@@ -69,8 +68,8 @@ def replica() -> tuple[Any, int]:
 def is_traced(tensor: Any) -> bool:
     """Whether a tensor is symbolic: being traced, and without values.
 
-    That is so in a function that is being traced, compiled or transformed, in a model that is built
-    from symbols, and on PyTorch's device "meta".
+    Tensors are symbolic in a function that is being traced, compiled or transformed, in a
+    functional model under construction, and on PyTorch's device "meta".
     """
     if isinstance(tensor, (np.ndarray, keras.KerasTensor)):
         return isinstance(tensor, keras.KerasTensor)

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from lpips_tf._backend.execution import is_traced, replica
 
 
-def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
+def as_tensors(*images: Any, min_size: int) -> tuple[Any, ...]:
     """Converts batches of images of one size to tensors; symbols of Keras stay what they are.
 
     Batches have three channels, and a mask among them one.
 
-    A graph of TensorFlow gets a check of those shapes that are unknown until it runs. TensorFlow's
-    kernels would broadcast one batch to another, and end the process where an image is too small to
+    A TensorFlow graph gets checks of the shapes that are not static. Without them TensorFlow's
+    kernels would broadcast one batch to the other, and crash for an image that is too small to
     pool. Other backends know all shapes when they trace.
 
     Raises:
@@ -44,8 +44,8 @@ def as_tensors(*images: Any, least_side: int) -> tuple[Any, ...]:
             )
             for shape in shapes
         ]
-        least = f"Expected images of at least {least_side}x{least_side} pixels. Received:"
-        conditions += [tf.Assert(tf.reduce_all(shape0[1:3] >= least_side), [least, shape0])]
+        least = f"Expected images of at least {min_size}x{min_size} pixels. Received:"
+        conditions += [tf.Assert(tf.reduce_all(shape0[1:3] >= min_size), [least, shape0])]
         # A last batch may be too small for all replicas to get a part of it.
         if replica()[1] == 1:
             conditions += [
@@ -61,8 +61,8 @@ def open_shape(images: Any) -> tuple[None, None, None, int]:
     return (None, None, None, 1 if images.shape[-1] == 1 else 3)
 
 
-def nan_unless_comparable(results: Any, images: tuple[Any, ...], least_side: int) -> Any:
-    """Puts NaN in the place of results where `as_tensors` raises an error when a graph runs.
+def nan_unless_comparable(results: Any, images: tuple[Any, ...], min_size: int) -> Any:
+    """Replaces results by NaN where `as_tensors` raises an error when a graph runs.
 
     XLA drops the errors of TensorFlow's graphs. The gradients of such results are NaN too.
     """
@@ -73,7 +73,7 @@ def nan_unless_comparable(results: Any, images: tuple[Any, ...], least_side: int
     if all(None not in image.shape for image in images):
         return results
     shape0, *shapes = [tf.shape(image) for image in images]
-    right = tf.reduce_all(shape0[1:3] >= least_side)
+    right = tf.reduce_all(shape0[1:3] >= min_size)
     for shape in shapes:
         right &= tf.reduce_all(tf.equal(shape0[:3], shape[:3]))
     valid = tf.where(right, 1.0, float("nan"))
@@ -86,7 +86,7 @@ def is_uint8(images: Any) -> bool:
 
 
 def accurate_dtype() -> str:
-    """float64, or float32 under JAX, which has no other unless it is asked for at its start."""
+    """float64, or float32 under JAX, which disables float64 by default."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
 
 
@@ -102,9 +102,9 @@ def mean(x: Any, axis: int | tuple[int, ...], keepdims: bool = False) -> Any:
 def mean_over_positions(features: Any) -> Any:
     """The mean over all positions, (N, h, w, C) to (N, 1, 1, C).
 
-    The mean is taken row by row: float32 loses four digits in a sum of millions. Averages and sums
-    keep their axes: TensorFlow's gradients of others take the axes as tensors, and XLA then
-    compiles a loaded SavedModel anew for each batch.
+    The mean is taken row by row, because float32 loses four digits in a sum of millions. Reductions
+    keep their axes: otherwise TensorFlow's gradients take the axes as tensors, and XLA recompiles a
+    loaded SavedModel for each batch.
     """
     return mean(mean(features, axis=2, keepdims=True), axis=1, keepdims=True)
 
@@ -145,8 +145,8 @@ def resize_bilinear(maps: Any, size: tuple[Any, Any]) -> Any:
 def average_areas(maps: Any, size: tuple[Any, Any]) -> Any:
     """Resizes maps (N, H, W, 1) to a smaller `size` by averaging what each position covers.
 
-    The mean of a map is kept, and a map of ones stays one exactly: the sizes of overlaps are whole
-    numbers, in units of 1/h of a pixel, until the sum of them is divided.
+    The mean of a map does not change, and a map of ones stays exactly one: overlaps are whole
+    numbers, in units of 1/h of a pixel, until their sum is divided.
     """
     dtype = accurate_dtype()
     _, height, width, _ = keras.ops.shape(maps)

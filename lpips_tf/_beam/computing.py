@@ -25,7 +25,7 @@ class Handler(ModelHandler[Task, Element, LPIPS], abc.ABC):
 
     Args:
         options: arguments of `lpips_tf.LPIPS`.
-        batch_size: the most tasks of a batch.
+        batch_size: the maximum number of tasks in a batch.
     """
 
     nothing: Mapping[str, Any]  # fields of an element that failed
@@ -100,7 +100,7 @@ class Scores(Handler):
 
     Args:
         options: arguments of `lpips_tf.LPIPS`.
-        batch_size: the most pairs of a batch.
+        batch_size: the maximum number of pairs in a batch.
         per_layer: also give what each layer adds to a distance.
     """
 

@@ -30,14 +30,14 @@ class Task(NamedTuple):
 
 
 class Read(beam.DoFn):
-    """Reads the images that fields of an element name, to a `Task`, or to `FAILED`.
+    """Reads the images named in fields of an element into a `Task`, or outputs to `FAILED`.
 
     Args:
-        fields: of an element, the paths of images.
+        fields: names of the fields with paths of images.
         net: the network, which has a minimum size.
-        nothing: further fields of an element that fails.
+        nothing: values of the result fields of an element that fails.
         srgb: convert images with other colour profiles.
-        resizing: of a reference and an image, to one size.
+        resizing: resizes a reference and an image to one size.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Read(beam.DoFn):
     ) -> None:
         self._fields = fields
         self._srgb = srgb
-        self._least_side = NETWORKS[net].least_side
+        self._min_size = NETWORKS[net].min_size
         self._nothing = {**nothing, "resized": None} if resizing else nothing
         self._resizing = resizing
         self._errors = Metrics.counter(NAMESPACE, "errors")
@@ -88,8 +88,8 @@ class Read(beam.DoFn):
             raise ValueError(
                 f"Expected images of one size. Received: {named} pixels. To resize them, use resize"
             )
-        if min(loaded[0].shape[:2]) < self._least_side:
-            least = f"{self._least_side}x{self._least_side}"
+        if min(loaded[0].shape[:2]) < self._min_size:
+            least = f"{self._min_size}x{self._min_size}"
             raise ValueError(f"Expected images of at least {least} pixels. Received: {named}")
 
 

@@ -22,12 +22,12 @@ Example = dict[str, Any]
 def by_size(examples: Iterable[Example], image: str, batch_size: int) -> Iterator[Example]:
     """Batches of examples whose images have one size.
 
-    A batch comes when it is full, and the largest also when too many pixels wait.
+    A batch is yielded when it is full; the largest is also yielded when too many pixels wait.
 
     Args:
-        examples: single ones, of tensors or of NumPy arrays and numbers.
-        image: the feature whose size counts.
-        batch_size: the most examples of a batch.
+        examples: unbatched, with tensors, or with NumPy arrays and numbers.
+        image: the feature whose size decides.
+        batch_size: the maximum number of examples in a batch.
     """
     waiting: dict[tuple[int, int], list[Example]] = collections.defaultdict(list)
     pixels = 0
@@ -58,13 +58,13 @@ def _stacked(examples: Sequence[Example]) -> Example:
 def compiled(
     metric: Callable[[Any, Any], Any], image_specs: Sequence[tf.TensorSpec]
 ) -> Callable[[Sequence[Any]], list[npt.NDArray[Any]]]:
-    """A function of a list of batches to the distances of the others from the first, as arrays.
+    """Returns a function from a list of batches to the distances of the others from the first.
 
     The first is the reference or p0. Under a `tf.distribute` strategy each replica takes a part.
 
     Args:
-        metric: takes two batches, tensors (N, H, W, 3), to distances (N,).
-        image_specs: of one image of each batch.
+        metric: a function of two batches (N, H, W, 3) that returns distances (N,).
+        image_specs: the spec of one image of each batch.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas == 1 and isinstance(metric, (LPIPS, Baseline)):  # these keep their own graphs
@@ -89,9 +89,9 @@ def _from_first(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> li
 
 
 def _distributed(metric: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[tf.Tensor]:
-    """The distances as `_from_first` gives them, within a graph, a part on each replica.
+    """Computes the distances of `_from_first` within a graph, a part on each replica.
 
-    Parts have equal size: where there is a remainder, the last example is computed more than once.
+    Parts have equal size: to fill them, the last example may be computed more than once.
     """
     strategy = tf.distribute.get_strategy()
     size = tf.shape(batches[0])[0]

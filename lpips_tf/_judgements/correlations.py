@@ -47,10 +47,10 @@ class Correlations(NamedTuple):
 
 
 def correlations(columns: Mapping[str, Any], lower_is_better: bool = False) -> Correlations:
-    """The correlations of a metric's distances and people's opinions.
+    """Correlates a metric's distances with people's opinions.
 
-    They are positive where the metric agrees with people: distances count as negative, as those of
-    good images are small, while their opinions are high. The fitted one is positive if the curve
+    A correlation is positive if the metric agrees with people: distances are negated, because good
+    images have small distances and high opinions. The fitted correlation is positive if the curve
     rises.
 
     The curve is that of VQEG (Final report on the validation of objective models, 2000), with four

@@ -18,7 +18,7 @@ ROUNDING = 1e-26  # of float64, squared
 
 
 def groups_of(columns: Mapping[str, Any], count: int) -> npt.NDArray[np.int64]:
-    """The index of each row's reference, by first appearance; the row's own without references.
+    """Returns the index of each row's reference, by first appearance, or of the row itself.
 
     Raises:
         ValueError: "reference" does not name one for each row.
@@ -50,7 +50,7 @@ def checked_references(references: Any, count: int) -> npt.NDArray[Any]:
 def resampled_weights(
     groups: npt.NDArray[np.int64], times: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """How often each row is in each resample, in parts (n, N) of all `times` resamples.
+    """Yields how often each row is in each of `times` resamples, in parts (n, N).
 
     A resample has as many groups as there are, drawn with replacement. There is none for a single
     group.
@@ -121,7 +121,7 @@ class Kendall:
 
 
 def expanded(confidence: float, count: int) -> float:
-    """The level of a percentile interval that holds the true value as often as `confidence` says.
+    """Returns the level at which a percentile interval has the coverage `confidence`.
 
     Resamples of few groups vary too little: their variance is (n - 1) / n of what it estimates, and
     that estimate is uncertain. The expanded percentile interval (Hesterberg, What teachers should
@@ -130,7 +130,7 @@ def expanded(confidence: float, count: int) -> float:
 
     Args:
         confidence: such as 0.95.
-        count: of what is resampled, 2 or more.
+        count: number of resampled units, 2 or more.
     """
     from scipy import stats
 

@@ -29,7 +29,7 @@ faiss.read_index(os.path.join(folder, "index"))
 
 
 def build(vectors: npt.NDArray[Any], factory: str) -> Any:
-    """FAISS' index of vectors (N, D), of the kind that `faiss.index_factory` makes of `factory`.
+    """Builds FAISS' index of vectors (N, D) with `faiss.index_factory(D, factory)`.
 
     Raises:
         ValueError: FAISS refuses the factory, or there are too few vectors for it.
@@ -65,10 +65,10 @@ def nearest(index: Any, vector: npt.NDArray[Any], count: int, least: int) -> npt
     An IVF index searches some of its lists only: more are searched until they hold enough vectors.
 
     Args:
-        index: FAISS' index.
-        vector: the one that is searched for.
-        count: the most positions to be found.
-        least: the fewest.
+        index: the FAISS index.
+        vector: the query.
+        count: the maximum number of positions.
+        least: the minimum number.
     """
     import faiss
 

@@ -1,8 +1,8 @@
 """The convolutional networks whose features LPIPS compares, as torchvision defines them.
 
 Each function returns a `keras.Model` from images (N, H, W, 3), already scaled as the network
-expects, to the list of features (N, h, w, C) that LPIPS taps: what comes out of a ReLU, or out of a
-fire module's two. Layers are named as in the weight files.
+expects, to the list of features (N, h, w, C) that LPIPS taps: outputs of a ReLU, or of a fire
+module's two. Layers are named as in the weight files.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _of_images(dtype: Any) -> Any:
 def _lowered(x: Any, dtype: Any) -> Any:
     """The features of the first layers in the precision of the others.
 
-    They are pooled before, where the network pools them: rounded numbers tie more often, and then
-    the gradient goes to another pixel.
+    Max-pooling comes before rounding: rounded numbers tie more often, and a tie sends the gradient
+    to another pixel.
     """
     compute_dtype = keras.dtype_policies.get(dtype).compute_dtype
     return x if x.dtype == compute_dtype else _bounded(ops.cast(x, compute_dtype))

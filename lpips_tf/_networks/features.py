@@ -63,8 +63,9 @@ class Features:
     def scale(self, images: Any) -> Any:
         """Scales images from their own range to what the backbone expects.
 
-        Each step rounds as the official code does (`im2tensor`, `ScalingLayer`): other last bits
-        choose other winners where a max-pool's inputs are almost equal, and gradients jump there.
+        Each step rounds as the official code does (`im2tensor`, `ScalingLayer`): a different last
+        bit may choose another winner in a max-pool whose inputs are almost equal, and move its
+        gradient.
         """
         low, high = (0, 255) if is_uint8(images) else self._value_range
         images = ops.cast(images, self.dtype)

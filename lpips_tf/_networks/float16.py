@@ -1,6 +1,6 @@
 """Bounds and gradient scales for float16, whose numbers end at 65,504 and begin at 6e-8.
 
-Bounds keep out infinity, from which NaN comes. Scales give gradients a size that float16 can hold.
+Bounds keep out infinity, which leads to NaN. Scales give gradients a size that float16 can hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A convolution of images whose gradient towards them is computed faster than TensorFlow's."""
+"""A convolution whose gradient with respect to images is faster than TensorFlow's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lpips_tf._backend.tensors import zero_padded
 class ImageConv2D(keras.layers.Conv2D):
     """A zero-padded, strided convolution with a bias and a ReLU, for images as input.
 
-    The gradient towards an image, of three channels, leaves TensorFlow's kernels little to do at a
-    time. As a convolution of stride 1 it gives the pixels of whole blocks instead, `strides` x
-    `strides` x 3 numbers at once: for AlexNet's first layer in a third of the time. The forward
-    pass is the usual one, which is faster than blocks are.
+    TensorFlow's kernel for the gradient with respect to an image is slow, because three channels
+    fill no vector register. Here the gradient is a convolution of stride 1 that gives the pixels of
+    whole blocks, `strides` x `strides` x 3 numbers at once: a third of the time for AlexNet's first
+    layer. The forward pass does not use blocks; it would be slower.
 
     Args:
-        filters, kernel_size, strides: numbers, as of `keras.layers.Conv2D`.
+        filters, kernel_size, strides: integers, as for `keras.layers.Conv2D`.
         pad: rows and columns of zeros at each side of the image.
         kwargs: other arguments of `keras.layers.Conv2D`, save `FIXED`.
     """
@@ -116,7 +116,7 @@ def _convolution(stride: int, pad: int) -> Callable[..., Any]:
 
 
 def _image_gradient(upstream: Any, kernel: Any, stride: int) -> Any:
-    """The gradient towards the padded images, up to the last block that the kernel touches.
+    """The gradient with respect to the padded images, up to the last block that the kernel touches.
 
     With the kernel's side a multiple of the stride, position (i, j) of the convolution reads blocks
     i, i + 1, … and j, j + 1, … of stride x stride pixels: a convolution of blocks, of stride 1.

@@ -12,8 +12,8 @@ from lpips_tf._backend.tensors import average_areas, mean_over_positions
 class Masks:
     """The masks of a batch of images.
 
-    A mask's scale does not matter. One with a weight that is negative, NaN or infinite, or without
-    any that is positive, is invalid: its image has no distance.
+    A mask's scale does not matter. A mask is invalid if a weight is negative, NaN or infinite, or
+    if none is positive: its image has no distance.
 
     Args:
         masks: (N, H, W, 1), float32.

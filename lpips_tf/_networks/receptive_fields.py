@@ -26,7 +26,7 @@ def receptive_fields(network: keras.Model) -> list[Field]:
     """The field of each output of a network of convolutions, poolings and paddings.
 
     Raises:
-        ValueError: the network has layers that look at other positions in other ways.
+        ValueError: the network has layers of another kind.
     """
     fields = {id(network.inputs[0]): Field(1, 0, 0)}
     for operation in network.operations:

@@ -32,10 +32,10 @@ class Profile:
 
 
 def to_convert(content: bytes | None, srgb: bool) -> Profile | None:
-    """The colour profile to convert an image by; warns of one where none is to be converted.
+    """Returns the colour profile to convert from, or warns of it if images are not converted.
 
     Raises:
-        ValueError: the profile is damaged, and to be converted.
+        ValueError: the profile to convert from is damaged.
     """
     try:
         profile = _other_than_srgb(content) if content else None

@@ -24,7 +24,7 @@ def batch_length(size: tuple[int, int], most: int | None = None) -> int:
 def as_array(images: Any) -> Any:
     """Returns arrays, tensors and symbols as they are, and sequences of images as one batch.
 
-    Nested lists of numbers are refused: what they hold would be read as floats, whatever it was.
+    Nested lists of numbers are refused, because their dtype is unknown.
 
     Raises:
         ValueError: `images` hold no numbers, or have several shapes.
@@ -53,13 +53,13 @@ def two_sizes(first: Any, second: Any) -> ValueError:
 
 
 def check_image_batch(
-    name: str, images: Any, metric: str, least_side: int, value_range: Range
+    name: str, images: Any, metric: str, min_size: int, value_range: Range
 ) -> None:
     """Checks a batch of images: its dtype, and its shape as far as it is static.
 
     Raises:
         ValueError: `images` are not (N, H, W, 3) with N of at least 1 and H and W of at least
-            `least_side`, or neither uint8 nor floating.
+            `min_size`, or neither uint8 nor floating.
     """
     if getattr(images.shape, "rank", 4) is None:  # TensorFlow, while a graph is traced
         raise ValueError(
@@ -73,8 +73,8 @@ def check_image_batch(
         expected = "RGB images of shape (N, H, W, 3), channels last" + _shape_advice(name, shape)
     elif shape[0] == 0:
         expected = "at least one image"
-    elif any(side is not None and side < least_side for side in shape[1:3]):
-        expected = f"images of at least {least_side}x{least_side} pixels for {metric}"
+    elif any(side is not None and side < min_size for side in shape[1:3]):
+        expected = f"images of at least {min_size}x{min_size} pixels for {metric}"
     elif dtype not in ("uint8", "float16", "bfloat16", "float32", "float64"):
         expected = f"images of dtype uint8 (0 to 255), or floats in value_range={value_range}"
         raise ValueError(f"Expected {expected}. Received: {name}.dtype={dtype}")

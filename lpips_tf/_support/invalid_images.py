@@ -1,7 +1,6 @@
 """Handles invalid images in compiled computations, where no error can be raised.
 
-An image is invalid if no distance of it can be right, or if its values span another range than was
-said.
+An image is invalid if no distance of it can be right, or if its values do not span `value_range`.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ def nan_unless_valid(images: Any, value_range: Range) -> Any:
     No distance is right if a pixel is NaN, infinite, or so large (about 1e15) that the norms of
     features overflow; or if the floats are those of an 8-bit image.
 
-    TensorFlow's CPU kernels turn NaN into 0 in a ReLU, and features over an infinite norm are 0: a
-    diverged model would look well. Keras casts targets of uint8 to floats before a loss sees them.
+    TensorFlow's ReLU on a CPU turns NaN into 0, and features divided by an infinite norm are 0, so
+    a diverged model would seem to have a low distance. Keras casts targets of uint8 to floats
+    before a loss sees them.
     """
     if is_uint8(images):
         return ops.ones(1)
@@ -48,7 +48,7 @@ def nan_unless_valid(images: Any, value_range: Range) -> Any:
 def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float], None]) -> None:
     """Reports images of another range from a compiled step of Keras' `fit` or `evaluate`.
 
-    The step calls `tell` with the least and the highest value of a batch when they may not span
+    The step calls `tell` with the lowest and the highest value of a batch when they may not span
     `value_range`. TensorFlow calls no Python from code that XLA compiles.
     """
     backends = {"tensorflow": _tell_tensorflow, "jax": _tell_jax}
@@ -58,8 +58,8 @@ def tell_in_steps(images: Any, value_range: Range, tell: Callable[[float, float]
         return
     if not is_traced(images) or not _in_step():
         return
-    least, most = _extremes(images)
-    tell_backend(may_be_of_another_range(least, most, value_range), tell, least, most)
+    lowest, highest = _extremes(images)
+    tell_backend(may_be_of_another_range(lowest, highest, value_range), tell, lowest, highest)
 
 
 def _extremes(images: Any, axis: Any = None) -> tuple[Any, Any]:
@@ -78,7 +78,7 @@ def _in_step() -> bool:
 
 
 def _tell_tensorflow(
-    suspicious: Any, tell: Callable[[float, float], None], least: Any, most: Any
+    suspicious: Any, tell: Callable[[float, float], None], lowest: Any, highest: Any
 ) -> None:
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # there is no public name for this
@@ -87,17 +87,19 @@ def _tell_tensorflow(
         return
 
     def call() -> Any:
-        told = tf.py_function(lambda a, b: tell(float(a), float(b)), [least, most], [])
+        told = tf.py_function(lambda a, b: tell(float(a), float(b)), [lowest, highest], [])
         with tf.control_dependencies([told]):
             return tf.constant(True)
 
     tf.cond(suspicious, call, lambda: tf.constant(False))
 
 
-def _tell_jax(suspicious: Any, tell: Callable[[float, float], None], least: Any, most: Any) -> None:
+def _tell_jax(
+    suspicious: Any, tell: Callable[[float, float], None], lowest: Any, highest: Any
+) -> None:
     import jax
 
     def call(a: Any, b: Any) -> None:
         jax.debug.callback(lambda a, b: tell(float(a), float(b)), a, b)
 
-    jax.lax.cond(suspicious, call, lambda a, b: None, least, most)
+    jax.lax.cond(suspicious, call, lambda a, b: None, lowest, highest)

@@ -20,7 +20,7 @@ class Resizing:
             proportion, rounded down as torchvision's `Resize` does.
 
     Raises:
-        ValueError: another text.
+        ValueError: `text` is none of these.
     """
 
     text: str

@@ -10,7 +10,7 @@ from lpips_tf._support.arguments import shown
 
 
 def split(sample_weight: Any, mask: Any, images: Any, spatial: bool) -> tuple[Any, Any]:
-    """Returns (weights of what a metric gives, mask).
+    """Splits `sample_weight` into weights of the metric's results and a mask.
 
     Weights of images are (N,), or (N, 1, 1) for the maps of a spatial metric; weights of pixels,
     (N, H, W), are those of its maps, or the mask of any other.

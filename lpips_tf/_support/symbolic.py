@@ -21,8 +21,8 @@ def are_symbolic(*images: Any) -> bool:
 class MetricFunction(HoldsMetric, keras.layers.Layer):
     """A function of a metric as a layer.
 
-    It takes the list of the function's batches of images, and as `weights` (not `mask`, which
-    Keras would fill with masks of its own) the function's mask.
+    It takes the list of the function's batches of images. The function's mask is called `weights`,
+    because Keras fills `mask` with masks of its own.
 
     Args:
         metric: an `LPIPS`, which the layer holds and saves.

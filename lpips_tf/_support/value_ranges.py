@@ -45,35 +45,35 @@ def check_range(name: str, images: Any, value_range: Range, stacklevel: int) -> 
     numbers = None if is_uint8(images) else values(images)
     if numbers is None:
         return False, False
-    least, most = float(numbers.min()), float(numbers.max())
-    if looks_8_bit(least, most, value_range):
+    lowest, highest = float(numbers.min()), float(numbers.max())
+    if looks_8_bit(lowest, highest, value_range):
         raise ValueError(
             f"Expected {name} in value_range={value_range}. "
-            f"Received: floats from {least:.4g} to {most:.4g}. {OF_8_BITS}"
+            f"Received: floats from {lowest:.4g} to {highest:.4g}. {OF_8_BITS}"
         )
-    return True, warn_of_range(name, least, most, value_range, stacklevel + 1)
+    return True, warn_of_range(name, lowest, highest, value_range, stacklevel + 1)
 
 
 def warn_of_range(
-    name: str, least: float, most: float, value_range: Range, stacklevel: int = 1
+    name: str, lowest: float, highest: float, value_range: Range, stacklevel: int = 1
 ) -> bool:
-    """Warns of images that span `least` to `most`, if that is not `value_range`; whether it did."""
-    if advice := _range_advice(least, most, *value_range):
+    """Warns if `lowest` to `highest` hardly spans `value_range`, and returns whether it did."""
+    if advice := _range_advice(lowest, highest, *value_range):
         warnings.warn(
-            f"{name} spans {least:.4g} to {most:.4g}, but value_range={value_range}. {advice}",
+            f"{name} spans {lowest:.4g} to {highest:.4g}, but value_range={value_range}. {advice}",
             stacklevel=stacklevel + 1,
         )
     return bool(advice)
 
 
-def looks_8_bit(least: Any, most: Any, value_range: Range) -> Any:
-    """Whether images that span `least` to `most` are 8-bit ones in floats, not of `value_range`.
+def looks_8_bit(lowest: Any, highest: Any, value_range: Range) -> Any:
+    """Whether `lowest` to `highest` looks like 8-bit images in floats, not like `value_range`.
 
     Such images are nowhere negative, and more than ten times as bright as `value_range` allows, but
-    no brighter than 256. The outputs of a network that has lost its way have other values.
+    no brighter than 256. A network that diverges has outputs of other values.
     """
     low, high = value_range
-    return (least >= 0) & (most > low + 10 * (high - low)) & (most <= 256)
+    return (lowest >= 0) & (highest > low + 10 * (high - low)) & (highest <= 256)
 
 
 def may_look_8_bit(value_range: Range) -> bool:
@@ -81,26 +81,26 @@ def may_look_8_bit(value_range: Range) -> bool:
     return bool(looks_8_bit(0.0, 255.0, value_range))
 
 
-def may_be_of_another_range(least: Any, most: Any, value_range: Range) -> Any:
-    """Whether `least` to `most`, numbers or tensors, may deserve a warning."""
+def may_be_of_another_range(lowest: Any, highest: Any, value_range: Range) -> Any:
+    """Whether `lowest` to `highest`, numbers or tensors, may deserve a warning."""
     low, high = value_range
     slack = SLACK * (high - low)
-    suspicious = (least < low - slack) | (most > high + slack)
+    suspicious = (lowest < low - slack) | (highest > high + slack)
     if (low, high) == (-1, 1):
-        suspicious |= (least >= 0) & (most <= 1)
+        suspicious |= (lowest >= 0) & (highest <= 1)
     elif high - low >= 100:
-        suspicious |= (least >= -1) & (most <= 1)
+        suspicious |= (lowest >= -1) & (highest <= 1)
     return suspicious
 
 
-def _range_advice(least: float, most: float, low: float, high: float) -> str:
+def _range_advice(lowest: float, highest: float, low: float, high: float) -> str:
     slack = SLACK * (high - low)
-    if looks_8_bit(least, most, (low, high)):
+    if looks_8_bit(lowest, highest, (low, high)):
         return f"The distance is NaN. {OF_8_BITS}"
-    if least < low - slack or most > high + slack:
+    if lowest < low - slack or highest > high + slack:
         return "Pass value_range, or images of dtype uint8."
-    if (low, high) == (-1, 1) and 0 <= least < most and 0.5 < most <= 1:
+    if (low, high) == (-1, 1) and 0 <= lowest < highest and 0.5 < highest <= 1:
         return "If these images lie in [0, 1], pass value_range=(0, 1)."
-    if high - low >= 100 and -1 <= least < most <= 1:
+    if high - low >= 100 and -1 <= lowest < highest <= 1:
         return "If these images lie in [-1, 1] or [0, 1], pass that as value_range."
     return ""

@@ -21,8 +21,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # raised for a full disk and b
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path, whose file becomes `path` when the block ends without error.
 
-    The temporary file lies beside `path` and keeps its suffix, which libraries choose formats by.
-    If the block raises, `path` is as it was.
+    The temporary file lies beside `path` and keeps its suffix, because libraries choose formats by
+    it. If the block raises, `path` is as it was.
 
     Raises:
         OSError: the folder is missing or cannot be written to, or `path` is a folder.
@@ -68,7 +68,7 @@ def hdf5_written_whole(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 class _Postponing(io.FileIO):
     """A file that stores its first error instead of raising it, and then writes nothing.
 
-    HDF5 ends the process where a write fails while a file is closed.
+    HDF5 crashes if a write fails while a file is being closed.
     """
 
     error: BaseException | None = None  # KeyboardInterrupt too
@@ -99,7 +99,7 @@ def numbered_folder(
 
     Args:
         root: folder, made if it is missing. If `write` raises, nothing stays.
-        write: function that fills the new folder, at another place, beside the final one.
+        write: function that fills the new folder, which lies beside the final one.
         number: its name; None for the next free number when `write` has ended, whatever others do
             meanwhile.
 

@@ -31,7 +31,7 @@ def distance_graph(
     width: int | None = None,
     dtype: tf.DType = tf.float32,
 ) -> Any:
-    """A metric, or a function like one, as a `tf.function` to {"distance": …}.
+    """Turns a metric, or a function like one, into a `tf.function` that returns {"distance": …}.
 
     Its arguments "in0" and "in1" are batches of images of some shape, in which None stands for any.
     """
@@ -56,7 +56,7 @@ def described(metric: LPIPS) -> dict[str, str]:
         "lpips_heads": str(metric.lpips).lower(),
         "lpips_spatial": str(metric.spatial).lower(),
         "value_range": f"{low:g} {high:g}",
-        "least_side": str(metric.least_side),  # in pixels
+        "min_size": str(metric.min_size),  # in pixels
     }
 
 

@@ -24,8 +24,8 @@ def distances_of_files(
         shape: of what `distance` gives for a pair.
 
     Raises:
-        tf.errors.InvalidArgumentError: no files, or not as many in in0 as in in1; other contents;
-            sizes that `distance` refuses; or maps of several sizes.
+        tf.errors.InvalidArgumentError: no files, different numbers of files, a file that is neither
+            PNG nor JPEG, sizes that `distance` refuses, or maps of several sizes.
     """
     counts = ["Expected one file or more in in0, and as many in in1. Received:"]
     counts += [tf.size(in0), tf.size(in1)]

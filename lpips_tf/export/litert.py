@@ -27,7 +27,7 @@ def export_litert(
 
     Its signature "serving_default" takes "in0" and "in1", float32 images (1, H, W, 3) in the
     metric's `value_range`, to "distance" (1,), or for a spatial metric a map (1, H, W, 1). The
-    file's description is JSON with the network, the version, the value range, the least side of
+    file's description is JSON with the network, the version, the value range, the minimum size of
     images and whether there are heads and maps.
 
     Args:
@@ -51,9 +51,9 @@ def export_litert(
     height, width = input_shape
     check_whole("height", height)
     check_whole("width", width)
-    if min(height, width) < metric.least_side:
+    if min(height, width) < metric.min_size:
         raise ValueError(
-            f"Expected images of at least {metric.least_side}x{metric.least_side} pixels for "
+            f"Expected images of at least {metric.min_size}x{metric.min_size} pixels for "
             f"net={metric.net!r}. Received: {height}x{width}"
         )
     module = tf.Module()

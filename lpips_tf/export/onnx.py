@@ -17,10 +17,10 @@ def export_onnx(metric: LPIPS, path: str | os.PathLike[str]) -> None:
 
     Its inputs are "in0" and "in1", float32 images (N, H, W, 3) in the metric's `value_range`, of
     any number and size; its output is "distance" (N,), or for a spatial metric maps (N, H, W, 1).
-    The file's properties have the network, the version, the value range, the least side of images
-    and whether there are heads and maps. An ONNX file can check nothing. The caller has to refuse
-    smaller images, which end the process of some runtimes, and two batches of unequal number, where
-    one would be repeated.
+    The file's properties have the network, the version, the value range, the minimum size of images
+    and whether there are heads and maps. An ONNX file checks nothing. The caller must refuse
+    smaller images, which crash some runtimes, and batches of different lengths, one of which would
+    be broadcast.
 
     Args:
         metric: its weights become constants.

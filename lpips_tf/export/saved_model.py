@@ -48,7 +48,7 @@ def export_saved_model(
     Args:
         metric: its weights are kept once for all signatures.
         path: folder of the model. TensorFlow Serving may be watching it: a version appears whole.
-        number: the version, from 1.
+        number: the version, at least 1; None takes the next free number.
         warmup: also write a request of each signature, which TensorFlow Serving then runs when it
             loads the model; needs `tensorflow-serving-api`.
 

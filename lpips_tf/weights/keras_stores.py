@@ -40,7 +40,7 @@ def load(metric: Network, store: Any) -> OSError | None:
     """Loads the weights of a metric from a Keras store.
 
     Returns:
-        The error, where weights that were saved by name cannot be had.
+        The error, if weights that were saved by name cannot be found.
 
     Raises:
         ValueError: weights are missing, or of other shapes.

@@ -53,8 +53,8 @@ def read_backbone(path: str | os.PathLike[str]) -> tuple[str, dict[str, npt.NDAr
     PyTorch's may be a torchvision state dict or an lpips training checkpoint.
 
     Returns:
-        The network ("alex", "vgg" or "squeeze"), and its arrays: `conv1/kernel` (height, width, in,
-        out), `conv1/bias`.
+        The network ("alex", "vgg" or "squeeze"), and its arrays by name, such as `conv1/kernel`
+        (height, width, in, out) and `conv1/bias`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -102,8 +102,8 @@ def read_heads(path: str | os.PathLike[str]) -> tuple[str, dict[str, npt.NDArray
     An lpips checkpoint is of v0.0 or v0.1, or one that its trainer wrote.
 
     Returns:
-        The network ("alex", "vgg" or "squeeze"), told by the heads' widths, and its arrays:
-        `head0/kernel` (channels,).
+        The network ("alex", "vgg" or "squeeze"), which follows from the heads' widths, and its
+        arrays by name, such as `head0/kernel` (channels,).
 
     Raises:
         As `read_backbone` does.

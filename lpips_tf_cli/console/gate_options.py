@@ -51,10 +51,10 @@ class GateOptions:
     ) -> int:
         """3 if a distance, or their mean, is above its limit or NaN; else 0.
 
-        What is above is told on standard error, the most different first.
+        Standard error names what is above, the most different first.
 
         Args:
-            names: of what has the distances.
+            names: of the compared images.
             distances: one for each name.
             mean_of: what the mean is of, where a command has several.
         """

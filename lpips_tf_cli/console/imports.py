@@ -40,8 +40,8 @@ def extra(command: str, name: str) -> Iterator[None]:
 def imports() -> Iterator[None]:
     """Wraps imports of TensorFlow: silences them, and pauses the garbage collector.
 
-    The collector would look at hundreds of thousands of objects again and again, and once more at
-    the end of the program.
+    The collector would scan hundreds of thousands of objects again and again, and once more at
+    exit.
     """
     first = "keras" not in sys.modules
     if first:
@@ -65,7 +65,7 @@ def imports() -> Iterator[None]:
 
 
 def _import_keras() -> None:
-    """Imports Keras without the packages that it would import for functions that no command calls.
+    """Imports Keras without Matplotlib and pandas, which no command needs from it.
 
     These take a fifth of the time. `import` raises for a module that is None, which Keras expects.
     """

@@ -45,9 +45,9 @@ Precision = Annotated[
 
 @dataclasses.dataclass(frozen=True)
 class FixedMetricOptions:
-    """The options of commands that need a network in float32: they export it, or move through it.
+    """The options of commands that need a network in float32: `export` and `optimize`.
 
-    Their fields are the arguments of `lpips_tf.LPIPS`, in the words of the command line.
+    The fields are the arguments of `lpips_tf.LPIPS`, with the command line's names.
     """
 
     panel: ClassVar[str] = "Metric"

@@ -49,7 +49,7 @@ def whole_file(path: Path | None) -> Iterator[Path | None]:
     """Yields a temporary path that becomes `path` when the block ends without an error.
 
     For None it yields None. A file that cannot be written raises OSError at once, before the block
-    works in vain.
+    does its work.
     """
     if path is None:
         yield None

@@ -41,7 +41,7 @@ def optimize_image(
     Raises:
         ValueError: the images' sizes differ.
     """
-    batches.common_size((reference, start), metric.least_side)
+    batches.common_size((reference, start), metric.min_size)
     target, image = images.load(reference, srgb), images.load(start, srgb)
     kept = {round(i * steps / (frames - 1)) for i in range(frames)} if frames else set()
     shown, distances = [], []
@@ -70,7 +70,7 @@ def descend(
         metric: with the default `value_range`.
         reference, start: (H, W, 3) uint8.
         steps: number of steps.
-        learning_rate: of Adam. A value in [-1, 1] moves by about this much at most in a step.
+        learning_rate: Adam's. In a step a value in [-1, 1] moves by at most about this much.
 
     Yields:
         The image (H, W, 3) uint8 and its distance before rounding to uint8, `steps` + 1 times. The

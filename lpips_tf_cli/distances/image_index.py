@@ -36,18 +36,18 @@ def index_images(
     """An index of the readable images of a folder, resized as `files` says, or to squares.
 
     Raises:
-        ValueError: no readable images, a size below the network's least, or as `Index.build`.
+        ValueError: no readable images, a size below the network's minimum, or what `Index.build`
+            refuses.
         OSError: an image that cannot be read.
     """
     paths = [folder / name for name in names]
     if files.resizing:
-        indices, size = one_size(paths, metric.least_side, files)
+        indices, size = one_size(paths, metric.min_size, files)
         resampling = Image.Resampling.LANCZOS
     else:
-        if side < metric.least_side:
+        if side < metric.min_size:
             raise ValueError(
-                f"Expected --size of at least {metric.least_side} for this network. "
-                f"Received: {side}"
+                f"Expected --size of at least {metric.min_size} for this network. Received: {side}"
             )
         indices, size = list(range(len(paths))), (side, side)
         resampling = Image.Resampling.BICUBIC

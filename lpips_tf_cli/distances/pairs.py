@@ -47,7 +47,7 @@ def compare(
         metric: a metric that gives distances, not maps.
         items: a reference and its images each, all of the same number.
         files: reads them, and resizes those of an item to one size.
-        others: the figures beside the distance, of those in `psnr_ssim`.
+        others: the figures beside the distance, from `psnr_ssim`.
         see: called with the index of each item, its reference (H, W, 3) uint8, and the comparisons
             of its images with that.
         mask: how much each pixel counts, (H, W), for images that are all compared at its size.
@@ -58,7 +58,7 @@ def compare(
     sizes = {}
     for i, item in enumerate(items):
         with files.reading(i):
-            sizes[i] = common_size(item, metric.least_side, files)
+            sizes[i] = common_size(item, metric.min_size, files)
             _check_mask(mask, sizes[i])
     files.warn_of_distorted()
     found: dict[int, Compared] = {}
@@ -131,7 +131,7 @@ def all_distances(
 
     Pairs are in the order of `itertools.combinations`.
     """
-    batches = (batch for _, batch in image_batches(paths, metric.least_side, files))
+    batches = (batch for _, batch in image_batches(paths, metric.min_size, files))
     matrix = lpips_tf.distance_matrix(metric, batches)
     error = standard_errors.of_all_pairs(matrix)
     return floats_of(matrix[np.triu_indices(len(matrix), 1)]), error
@@ -141,7 +141,7 @@ def mean_distance(
     metric: lpips_tf.LPIPS, paths: Sequence[Path], files: ImageFiles
 ) -> tuple[float, float]:
     """The mean over all pairs of readable images, and its standard error."""
-    batches = (batch for _, batch in image_batches(paths, metric.least_side, files))
+    batches = (batch for _, batch in image_batches(paths, metric.min_size, files))
     return lpips_tf.mean_pairwise_distance(metric, batches, return_standard_error=True)
 
 
@@ -154,7 +154,7 @@ def consecutive_distances(
     """
     distances, starts = [], []
     last_index, last = -2, None
-    for indices, batch in image_batches(paths, metric.least_side, files):
+    for indices, batch in image_batches(paths, metric.min_size, files):
         for i, embedding in zip(indices, _numbers(metric.embed(batch)), strict=True):
             if i == last_index + 1:
                 distances += floats_of(np.square(embedding - last).sum(keepdims=True))

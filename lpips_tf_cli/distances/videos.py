@@ -127,17 +127,17 @@ def compare_videos(
     Args:
         metric: a metric that gives distances, not maps.
         videos: the reference, and the video to compare with it.
-        every: compare only each frame whose index this divides.
+        every: compare only frames whose index is a multiple of this.
         shortest: compare as many frames as the shorter video says it has.
         resizing: what frames are resized to.
-        others: the figures beside the distance, of those in `psnr_ssim`.
+        others: the figures beside the distance, from `psnr_ssim`.
         keep: how many of the worst frames to keep.
 
     Raises:
-        ValueError: sizes or numbers of frames differ, without what allows it; or no frame can be
+        ValueError: sizes or numbers of frames differ and no argument allows it, or no frame can be
             read.
     """
-    size = _common_size(videos, metric.least_side, resizing)
+    size = _common_size(videos, metric.min_size, resizing)
     count = _common_count(videos, shortest)
     _warn_of_rates(videos)
     found = ComparedVideos(every, size if resizing else None, others)
@@ -187,7 +187,7 @@ def _rank(distance: float) -> float:
     return math.inf if math.isnan(distance) else distance
 
 
-def _common_size(videos: Sequence[Video], least_side: int, resizing: Resizing | None) -> Size:
+def _common_size(videos: Sequence[Video], min_size: int, resizing: Resizing | None) -> Size:
     reference, other = videos
     if resizing:
         size = resizing.of_image(reference.size)
@@ -204,9 +204,9 @@ def _common_size(videos: Sequence[Video], least_side: int, resizing: Resizing | 
         )
     else:
         size = reference.size
-    if min(size) < least_side:
+    if min(size) < min_size:
         raise ValueError(
-            f"Expected frames of at least {least_side}x{least_side} pixels for this network. "
+            f"Expected frames of at least {min_size}x{min_size} pixels for this network. "
             f"Received: {shown(size)}"
         )
     return size

@@ -63,7 +63,7 @@ class Source:
     def read_examples(
         self, stored: tf.data.Dataset, seed: tf.Tensor | None = None
     ) -> tf.data.Dataset:
-        """The examples with their images, given a part of `stored` or another order of it.
+        """Reads the images of examples, which are `stored` or a part or another order of it.
 
         Args:
             stored: the examples.
@@ -158,17 +158,17 @@ def open_source(mode: str, name: str, tree: Path | None, data_dir: Path | None) 
     return Source(name, mode, stored, None, lambda: None, files)
 
 
-def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
+def open_triplets(table: Path, crop: int | None, min_size: int) -> Source:
     """The triplets in a table, as images of one size.
 
     Args:
         table: its path, under which the data set goes.
         crop: side of the square that is cut from all images.
-        least_side: the smallest height and width that a network takes.
+        min_size: the smallest height and width that a network takes.
 
     Raises:
         ValueError: the table is not as it should be, or has opinions; or images differ in size, or
-            are smaller than `crop` or `least_side`.
+            are smaller than `crop` or `min_size`.
         OSError: the table or an image cannot be read.
     """
     kind, rows = read_rows(table)
@@ -178,11 +178,11 @@ def open_triplets(table: Path, crop: int | None, least_side: int) -> Source:
             f"Received: {table} with opinions"
         )
     paths = [[table.parent / name for name in row.images.values()] for row in rows]
-    least = f"of at least {least_side}x{least_side} pixels for this network"
-    if crop is not None and crop < least_side:
+    least = f"of at least {min_size}x{min_size} pixels for this network"
+    if crop is not None and crop < min_size:
         raise ValueError(f"Expected squares {least}. Received: --crop {crop}")
     size = _checked_size(paths, crop)
-    if min(size) < least_side:
+    if min(size) < min_size:
         raise ValueError(f"Expected images {least}. Received: {table} with {shown(size)}")
     reading = manifests.Reading(None if crop else size, crop)
 
@@ -225,7 +225,7 @@ def _checked_size(rows: list[list[Path]], crop: int | None) -> tuple[int, int]:
 def unpacked(mode: str, names: list[str], tree: Path) -> list[str]:
     """The data sets among `names` that the unpacked archives hold; a warning names the others.
 
-    If the archives hold none of them, all names come back: opening them then says what is wrong.
+    If the archives hold none of them, all names are returned, and opening them raises the error.
     """
     found = [name for name in names if (tree / mode / name).is_dir()]
     missing = [name for name in names if name not in found]

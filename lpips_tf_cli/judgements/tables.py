@@ -55,18 +55,18 @@ class Table:
         compute = compiled(metric, [tf.TensorSpec((None, None, 3), tf.uint8)] * len(self.items[0]))
         found: dict[int, tuple[np.float32, ...]] = {}
         with progress_bar(self.name) as progress:
-            for indices, batch in self._batches(self.indices, metric.least_side, batch_size):
+            for indices, batch in self._batches(self.indices, metric.min_size, batch_size):
                 distances = compute(list(batch.values()))
                 found |= zip(indices, zip(*distances, strict=True), strict=True)
                 progress(len(found), len(self.indices))
         return self._columns(found)
 
     def _batches(
-        self, indices: Iterable[int], least_side: int, batch_size: int
+        self, indices: Iterable[int], min_size: int, batch_size: int
     ) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Batches of images of one size by feature name, with the indices of their rows."""
         names = list(KINDS[self.mode].images)
-        rows = loaded(indices, self.items, least_side, self.files, 2 * batch_size)
+        rows = loaded(indices, self.items, min_size, self.files, 2 * batch_size)
         examples = (dict(zip(names, found, strict=True)) | {"index": i} for i, found in rows)
         for batch in by_size(examples, names[0], batch_size):
             yield batch.pop("index").tolist(), batch

@@ -27,10 +27,10 @@ class Chunk(NamedTuple):
 
 
 def image_batches(
-    paths: Sequence[Path], least_side: int, files: ImageFiles
+    paths: Sequence[Path], min_size: int, files: ImageFiles
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """Indices and images (n, H, W, 3) of the readable files, in order."""
-    indices, size = one_size(paths, least_side, files)
+    indices, size = one_size(paths, min_size, files)
     with progress_bar("comparing") as progress:
         items = [(path,) for path in paths]
         for found, batch in decoded(in_chunks(indices, size), items, files):
@@ -38,13 +38,13 @@ def image_batches(
             progress(found[-1] + 1, len(paths))
 
 
-def one_size(paths: Sequence[Path], least_side: int, files: ImageFiles) -> tuple[list[int], Size]:
+def one_size(paths: Sequence[Path], min_size: int, files: ImageFiles) -> tuple[list[int], Size]:
     """The indices of the images of one size, once resized, and this size.
 
     It is the size of the first image, or of most images if the others may be skipped.
 
     Raises:
-        ValueError: no image can be read, or their size is below `least_side`.
+        ValueError: no image can be read, or their size is below `min_size`.
     """
     sizes = {}
     for i, path in enumerate(paths):
@@ -59,21 +59,21 @@ def one_size(paths: Sequence[Path], least_side: int, files: ImageFiles) -> tuple
     for i in sizes:
         with files.reading(i):
             _check_one_size(paths[first], size, paths[i], sizes[i], files.resizing)
-    _check_least_side(paths[first], size, least_side)
+    _check_min_size(paths[first], size, min_size)
     return [i for i in sizes if sizes[i] == size], size
 
 
-def common_size(paths: Sequence[Path], least_side: int, files: ImageFiles | None = None) -> Size:
+def common_size(paths: Sequence[Path], min_size: int, files: ImageFiles | None = None) -> Size:
     """The size that all images have, or that `files` resizes a reference and the others to.
 
     Raises:
-        ValueError: the sizes differ, or are below `least_side`. The message names the files.
+        ValueError: the sizes differ, or are below `min_size`. The message names the files.
     """
-    return _common_size(paths, list(map(images.size, paths)), least_side, files)
+    return _common_size(paths, list(map(images.size, paths)), min_size, files)
 
 
 def _common_size(
-    paths: Sequence[Path], sizes: Sequence[Size], least_side: int, files: ImageFiles | None
+    paths: Sequence[Path], sizes: Sequence[Size], min_size: int, files: ImageFiles | None
 ) -> Size:
     """As `common_size`, given the sizes of the images."""
     size = reference = sizes[0]
@@ -84,7 +84,7 @@ def _common_size(
             size = files.resizing.of_image(reference)
             if is_distorted(reference, other):
                 files.distorted.append(f"{path} of {shown(other)} pixels, of {shown(reference)}")
-    _check_least_side(paths[0], size, least_side)
+    _check_min_size(paths[0], size, min_size)
     return size
 
 
@@ -105,10 +105,10 @@ def _check_one_size(
         )
 
 
-def _check_least_side(path: Path, size: Size, least_side: int) -> None:
-    if min(size) < least_side:
+def _check_min_size(path: Path, size: Size, min_size: int) -> None:
+    if min(size) < min_size:
         raise ValueError(
-            f"Expected images of at least {least_side}x{least_side} pixels for this network. "
+            f"Expected images of at least {min_size}x{min_size} pixels for this network. "
             f"Received: {path} of {shown(size)} pixels"
         )
 
@@ -154,17 +154,17 @@ def decoded(
 def loaded(
     indices: Iterable[int],
     items: Sequence[Sequence[Path]],
-    least_side: int,
+    min_size: int,
     files: ImageFiles,
     most: int,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Indices and images (H, W, 3) of the readable items, in order; sizes of items may differ.
 
-    Unlike `decoded` it needs no look at the sizes before. About `most` items, fewer where images
-    are large, are decoded meanwhile.
+    Unlike `decoded` it does not look at the sizes first. About `most` items, fewer if images are
+    large, are decoded ahead.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = ((i, pool.submit(_loaded_item, items[i], least_side, files)) for i in indices)
+        futures = ((i, pool.submit(_loaded_item, items[i], min_size, files)) for i in indices)
         waiting: collections.deque[tuple[int, Future[list[np.ndarray]]]] = collections.deque()
         ahead = os.cpu_count() or 1
         try:
@@ -183,10 +183,10 @@ def loaded(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _loaded_item(paths: Sequence[Path], least_side: int, files: ImageFiles) -> list[np.ndarray]:
+def _loaded_item(paths: Sequence[Path], min_size: int, files: ImageFiles) -> list[np.ndarray]:
     """The images of an item, of one size."""
     found = [files.load(path) for path in paths]
-    size = _common_size(paths, [image.shape[:2] for image in found], least_side, files)
+    size = _common_size(paths, [image.shape[:2] for image in found], min_size, files)
     return [images.resize(image, size) for image in found]
 
 

@@ -24,7 +24,7 @@ class ImageFiles:
 
     Attributes:
         errors: the messages, by the index of the image or pair.
-        distorted: what resizing gives other proportions, with its size and that of its reference.
+        distorted: images whose proportions resizing changes, with their size and their reference's.
     """
 
     def __init__(

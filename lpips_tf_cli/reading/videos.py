@@ -33,7 +33,7 @@ class Video(abc.ABC):
         frames: their number, as far as the file says without decoding it.
         rate: frames a second, on average; None for a folder.
         step: between the numbers of a folder's frames; 1 for a file.
-        cut: why the file seems to end early, as far as that shows without decoding it.
+        cut: why the file seems to end early, as far as it shows without decoding.
         size: their (height, width).
         first: the name of the first frame of a folder; None for a file.
         start: the number of the first frame.
@@ -105,7 +105,8 @@ class VideoFile(Video):
 
     Raises:
         OSError: the file is missing, or FFmpeg cannot read it.
-        ValueError: it has no video stream, or no frames, or is turned by no quarter turn.
+        ValueError: it has no video stream, or no frames, or a rotation that is not a multiple of 90
+            degrees.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,10 +127,10 @@ class VideoFile(Video):
         self.error = None
 
     def read(self, every: int) -> Generator[np.ndarray, None, None]:
-        """Yields each frame whose index `every` divides, upright, in RGB.
+        """Yields frames whose index is a multiple of `every`, upright, in RGB.
 
-        It ends before a frame that the decoder reports as damaged. The decoder has one thread, as
-        what several make of damaged data differs from run to run.
+        It ends before a frame that the decoder reports as damaged. The decoder has one thread,
+        because with several the frames of damaged data differ from run to run.
         """
         av = _pyav()
         count = 0

@@ -41,7 +41,7 @@ class Drawing:
     """Encodes images for a page, as a context.
 
     Args:
-        rows: the most rows that the page has.
+        rows: the maximum number of rows.
         images: the number of images and maps of each row; all of a page share `BYTES`.
     """
 

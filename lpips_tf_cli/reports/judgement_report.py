@@ -46,7 +46,7 @@ def write_judgement_report(
 ) -> None:
     """Writes the page of `evaluate`.
 
-    Its examples are read once more, as they are known only after all have been compared.
+    It reads its examples again, because they are known only after all have been compared.
 
     Args:
         metric: an `LPIPS`, whose maps are shown, or a baseline, which has none.

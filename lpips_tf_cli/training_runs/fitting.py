@@ -123,7 +123,7 @@ def train_metric(options: Options, places: Places, resume: bool) -> list[tuple[P
 
 def _opened(name: str, options: Options, places: Places) -> Source:
     if places.tables:
-        return open_triplets(Path(name), options.crop, NETWORKS[options.net].least_side)
+        return open_triplets(Path(name), options.crop, NETWORKS[options.net].min_size)
     return open_source("2afc", name, places.bapps_dir, places.data_dir)
 
 

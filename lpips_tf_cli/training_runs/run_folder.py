@@ -8,7 +8,7 @@ tensorboard/              logs
 learning_curve.png, heads.h5, backbone.h5    at the end
 
 Each file is written whole or not at all. `last.keras` is written after the other files of its
-epoch: it says how far the training is.
+epoch: it marks how far training has come.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Run:
 
     Args:
         folder: `begin` makes it if it is missing.
-        config: "options" and "data", which must be the same when a run is resumed, and anything
-            else that is worth knowing.
+        config: "options" and "data", which must be the same when a run is resumed, and any other
+            fields to record.
         resume: go on with the run in the folder, if there is one.
 
     Raises:

@@ -23,7 +23,7 @@ def network(outputs=1):
 
 
 def with_gradient(metric, x, y):
-    """The distances' sum and its gradient towards y."""
+    """The distances' sum and its gradient with respect to y."""
     with tf.GradientTape() as tape:
         tape.watch(y)
         loss = tf.reduce_sum(metric(x, y))

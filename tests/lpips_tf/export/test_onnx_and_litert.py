@@ -17,7 +17,7 @@ from lpips_tf import export
 def test_exports_say_what_metric_they_are(tmp_path):
     expected = {
         "lpips_net": "alex", "lpips_version": "0.0", "lpips_heads": "false",
-        "lpips_spatial": "true", "value_range": "0 255", "least_side": "31",
+        "lpips_spatial": "true", "value_range": "0 255", "min_size": "31",
     }  # fmt: skip
     metric = lpips_tf.LPIPS("alex", "0.0", lpips=False, spatial=True, value_range=(0, 255))
     folder = export.export_saved_model(metric, tmp_path / "saved", warmup=False)

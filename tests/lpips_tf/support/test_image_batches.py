@@ -44,7 +44,7 @@ def test_batches_that_cannot_be_compared_are_refused_in_one_line(build, in0, in1
 
 
 @pytest.mark.parametrize(("net", "least"), [("alex", 31), ("vgg", 16), ("squeeze", 17)])
-def test_images_have_the_least_side_of_their_network(net, least):
+def test_images_have_the_min_size_of_their_network(net, least):
     metric = lpips_tf.LPIPS(net, backbone_weights=None)
     images = np.zeros((1, least, least, 3), "uint8")
     assert metric(images, images).shape == (1,)
@@ -67,9 +67,9 @@ def test_sizes_that_a_graph_knows_late_are_checked_when_it_runs(metric):
     """TensorFlow's kernels would broadcast, or end the process."""
     distance = tf.function(lambda x, y: metric(x, y), input_signature=GRAPH)
     assert distance(GOOD, GOOD).shape == (1,)
-    small = GOOD[:, : metric.least_side - 1]
+    small = GOOD[:, : metric.min_size - 1]
     for in0, in1, message in (
-        (small, small, f"at least {metric.least_side}x{metric.least_side}"),
+        (small, small, f"at least {metric.min_size}x{metric.min_size}"),
         (GOOD, GOOD.repeat(8, 0), "same shape"),
         (GOOD, GOOD[:, :50], "same shape"),
         (GOOD[:0], GOOD[:0], "at least one image"),

@@ -77,7 +77,7 @@ def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path):
 def test_each_epoch_cuts_other_squares_at_the_same_place_of_all_images(large):
     def epochs(seed=0):
         tf.random.set_seed(1)
-        source = open_triplets(large, crop=32, least_side=1)
+        source = open_triplets(large, crop=32, min_size=1)
         data = of_images([source], [source], Shuffling(12, seed, 1))
         batches = [*data.epochs.between(0, 2), *data.validation]
         return [[image.numpy() for image in images] for images, _ in batches]
