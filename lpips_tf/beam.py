@@ -1,8 +1,8 @@
 """Apache Beam transforms: distances, embeddings and diversity of any number of images.
 
 Images are read from any file system that Beam knows. Elements are dicts; fields other than those
-named here are kept. If an image cannot be read or compared, its element gets an `error`, so every
-input element has an output element.
+named here are kept. In `ScorePairs` and `Embed` an element whose image cannot be read or compared
+gets an `error`, so every input element has an output element.
 
 Each worker process has one metric, under any `KERAS_BACKEND`.
 """

@@ -19,7 +19,8 @@ from lpips_tf.export.encoded import distances_of_files
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
-MASKS = tf.TensorSpec((None, None, None), tf.float32)
+NAMES = ("y_true", "y_pred")  # of `__call__`, which TensorFlow would trace again for others
+MASKS = tf.TensorSpec((None, None, None), tf.float32, "mask")
 EXTRA = "assets.extra"  # the folder for files that TensorFlow does not read
 MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
 
@@ -100,10 +101,6 @@ class _Exported(tf.Module):
         self.weights = [tf.Variable(v.value, trainable=False) for v in metric.variables]
         # As an attribute the Keras model would be saved too.
         self._metric: Callable[[], LPIPS] = lambda: metric
-        for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
-            images = tf.TensorSpec((None, None, None, 3), dtype)
-            self.__call__.get_concrete_function(images, images)
-            self.__call__.get_concrete_function(images, images, MASKS)
 
     @tf.function(autograph=False)
     def __call__(self, y_true: Any, y_pred: Any, mask: Any = None) -> Any:
@@ -113,8 +110,8 @@ class _Exported(tf.Module):
         """The functions that TensorFlow Serving calls, by name."""
         images = tf.TensorSpec((None, None, None, 3), tf.float32)
         signatures = {
-            "serving_default": distance_graph(self._distance),
-            "uint8": distance_graph(self._distance, dtype=tf.uint8),
+            "serving_default": distance_graph(self._first),
+            "uint8": distance_graph(self, dtype=tf.uint8),
             "encoded": tf.function(self._of_files, [FILES, FILES], autograph=False),
             "masked": tf.function(self._masked, [images, images, MASKS], autograph=False),
         }
@@ -122,12 +119,24 @@ class _Exported(tf.Module):
             signatures["embed"] = tf.function(self._embed, [images], autograph=False)
         return signatures
 
+    def _first(self, in0: Any, in1: Any) -> Any:
+        """The distance, once `__call__` is traced for all kinds of arguments.
+
+        TensorFlow traces signatures while it saves, and would trace again what was traced before.
+        """
+        with tf.init_scope():
+            for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
+                pair = [tf.TensorSpec((None, None, None, 3), dtype, name) for name in NAMES]
+                self.__call__.get_concrete_function(*pair)
+                self.__call__.get_concrete_function(*pair, MASKS)
+        return self(in0, in1)
+
     def _distance(self, in0: Any, in1: Any, mask: Any = None) -> Any:
         with self._own_weights():
             return self._metric()(in0, in1, mask=mask)
 
     def _masked(self, in0: Any, in1: Any, mask: Any) -> dict[str, Any]:
-        return {"distance": self._distance(in0, in1, mask)}
+        return {"distance": self(in0, in1, mask)}
 
     def _embed(self, image: Any) -> dict[str, Any]:
         with self._own_weights():
@@ -138,7 +147,7 @@ class _Exported(tf.Module):
 
     def _of_files(self, in0: Any, in1: Any) -> dict[str, Any]:
         shape = (None, None, 1) if self._metric().spatial else ()
-        return {"distance": distances_of_files(self._distance, in0, in1, shape)}
+        return {"distance": distances_of_files(self, in0, in1, shape)}
 
 
 def _has_embedding(metric: LPIPS) -> bool:
