@@ -52,7 +52,7 @@ def test_frames_are_forgotten_once_they_are_compared(build, photos):
         """An array that tells whether it is still held."""
 
     def frames():
-        for _ in range(40):
+        for _ in range(12):
             frame = photos[0][0].copy().view(Frame)
             alive.append(weakref.ref(frame))
             yield frame
@@ -61,7 +61,7 @@ def test_frames_are_forgotten_once_they_are_compared(build, photos):
     for _ in video.compared_frames(build(), frames(), frames(), batch_size=2):
         gc.collect()
         most = max(most, sum(reference() is not None for reference in alive))
-    assert len(alive) == 80
+    assert len(alive) == 24
     assert most <= 8
 
 
