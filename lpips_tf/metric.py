@@ -110,8 +110,7 @@ class LPIPS(keras.Model):
     Examples:
         >>> metric = lpips_tf.LPIPS()
         >>> metric(references, images)  # (N, H, W, 3), uint8 or in [-1, 1]: (N,) distances
-        >>> metrics = [lpips_tf.metrics.LPIPS(metric=metric)]
-        >>> model.compile(loss=lpips_tf.losses.LPIPS(), metrics=metrics)
+        >>> model.compile(loss=lpips_tf.losses.LPIPS(), metrics=[lpips_tf.metrics.LPIPS()])
     """
 
     _trainable: bool  # set by Keras
