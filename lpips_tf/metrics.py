@@ -191,8 +191,8 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         if self.image_size is None:
             if None in shape[1:3]:
                 raise ValueError(
-                    "Expected images of a known size. MeanPairwiseLPIPS(image_size=(H, W)) tells "
-                    f"it. Received: y_pred.shape={shape}"
+                    f"Expected images of a known size. Received: y_pred.shape={shape}. "
+                    "Pass image_size=(H, W) to MeanPairwiseLPIPS"
                 )
             self._build((shape[1], shape[2]))
         elif any(b not in (a, None) for a, b in zip(self.image_size, shape[1:3], strict=True)):

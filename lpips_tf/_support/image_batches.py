@@ -64,7 +64,7 @@ def check_image_batch(
     if getattr(images.shape, "rank", 4) is None:  # TensorFlow, while a graph is traced
         raise ValueError(
             "Expected images of known rank, (N, H, W, 3). "
-            f"Received: {name} of unknown shape; tf.ensure_shape tells it"
+            f"Received: {name} of unknown shape. Set it with tf.ensure_shape"
         )
     shape, dtype = tuple(images.shape), str(images.dtype)
     with contextlib.suppress(ValueError):  # of a dtype that Keras does not know

@@ -92,7 +92,7 @@ def _fetch(folder: str) -> str:
             raise OSError(
                 f"Cannot download SqueezeNet's weights: {str(error).strip().rstrip('.')}. "
                 f"Expected {SQUEEZENET_URL} with sha256 {SQUEEZENET_SHA256}. "
-                "Without a network, fetch that file elsewhere and pass its path: "
+                "Without internet access, fetch that file elsewhere and pass its path: "
                 'LPIPS(net="squeeze", backbone_weights=FILE); or keep it for all programs: '
                 f"python -m weights_conversion backbone FILE -o {home() / 'squeeze_imagenet.h5'}"
             ) from error

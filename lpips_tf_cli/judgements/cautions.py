@@ -10,11 +10,11 @@ from lpips_tf.evaluation import Comparison
 from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.judgements.results import OpinionResult, Result
 
-FEW = 10  # references; their intervals are too narrow (scripts/comparison_study.py)
+FEW = 10  # references; their intervals may be too narrow (scripts/comparison_study.py)
 
 
 def warn_of_few_references(references: Mapping[str, int]) -> None:
-    """Warns of intervals that are too narrow: resamples of few references differ little.
+    """Warns of intervals that may be too narrow: resamples of few references differ little.
 
     Args:
         references: the number of references of each data set.
@@ -24,7 +24,7 @@ def warn_of_few_references(references: Mapping[str, int]) -> None:
         name, count = next(iter(few.items()))
         others = f", and {counted(len(few) - 1, 'other data set')}" if len(few) > 1 else ""
         warnings.warn(
-            f"with fewer than {FEW} references intervals are too narrow, and with one there is "
+            f"with fewer than {FEW} references intervals may be too narrow, and with one there is "
             f"none: {name} has {count}{others}",
             stacklevel=2,
         )

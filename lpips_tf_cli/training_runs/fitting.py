@@ -137,7 +137,7 @@ def _naming_resume(output: Path, run: Run | None) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         if run is not None:
             done = counted(len(run.history), "epoch")
-            say = f"lpips-tf: stopped after {done}. The same command with --resume goes on\n"
+            say = f"lpips-tf: stopped after {done}. The same command with --resume continues it\n"
             sys.stderr.write(say)
         raise
 

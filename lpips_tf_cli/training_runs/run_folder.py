@@ -51,8 +51,8 @@ class Run:
         if (folder / "config.json").exists():
             if not resume:
                 raise ValueError(
-                    f"Expected an empty folder. Received: {folder} with a run. --resume goes on "
-                    "with it"
+                    f"Expected an empty folder. Received: {folder} with a run. --resume continues "
+                    "it"
                 )
             if self.last.exists():  # without a checkpoint, other options lose nothing
                 _check_same(folder / "config.json", config)

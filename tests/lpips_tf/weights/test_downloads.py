@@ -89,7 +89,7 @@ def test_a_bad_download_leaves_nothing_and_is_tried_again(server, home, checkpoi
 def test_without_a_network_the_error_says_what_to_do(server, home):
     server.shutdown()
     server.server_close()
-    with pytest.raises(OSError, match=r"Without a network.*backbone_weights=") as caught:
+    with pytest.raises(OSError, match=r"Without internet access.*backbone_weights=") as caught:
         lpips_tf.LPIPS(net="squeeze")
     assert server.url in str(caught.value)
     assert list(home.iterdir()) == []

@@ -61,7 +61,7 @@ def test_an_interrupted_training_says_how_to_go_on(train, tmp_path, monkeypatch)
     code, out, err = train(tmp_path / "run", "--datasets", "train/cnn", "--cache-features")
     assert (code, out) == (130, "")
     last = err.splitlines()[-1]
-    assert last == "lpips-tf: stopped after 1 epoch. The same command with --resume goes on"
+    assert last == "lpips-tf: stopped after 1 epoch. The same command with --resume continues it"
 
 
 def test_what_killed_processes_left_is_removed(train, finished):
@@ -103,7 +103,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(train, finished, root):
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ((), "with a run. --resume goes on with it"),
+        ((), "with a run. --resume continues it"),
         (("--resume", "--seed", 1), "Received: seed 1 instead of 0"),
         (
             ("--resume", "--datasets", "train/cnn"),
