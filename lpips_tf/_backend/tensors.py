@@ -40,7 +40,7 @@ def as_tensors(*images: Any, min_size: int) -> tuple[Any, ...]:
         conditions = [
             tf.Assert(
                 tf.reduce_all(tf.equal(shape0[:3], shape[:3])),
-                ["Expected images of the same shape. Received:", shape0, shape],
+                ["Expected images, and masks, of the same shape. Received:", shape0, shape],
             )
             for shape in shapes
         ]

@@ -13,8 +13,8 @@ from lpips_tf._support.arguments import is_number
 Range = tuple[float, float]
 SLACK = 0.1  # share of a range by which networks overshoot
 OF_8_BITS = (
-    "Scale 8-bit images, or pass value_range=(0, 255). Images of dtype uint8 need neither, but "
-    "Keras casts the targets of a loss to floats."
+    "Scale 8-bit images, pass value_range=(0, 255), or pass images of dtype uint8, which Keras "
+    "casts to floats if they are the targets of a loss."
 )
 
 

@@ -19,8 +19,8 @@ def export_onnx(metric: LPIPS, path: str | os.PathLike[str]) -> None:
     any number and size; its output is "distance" (N,), or for a spatial metric maps (N, H, W, 1).
     The file's properties have the network, the version, the value range, the minimum size of images
     and whether there are heads and maps. An ONNX file checks nothing. The caller must refuse
-    smaller images, which crash some runtimes, and batches of different lengths, one of which would
-    be broadcast.
+    smaller images, which crash some runtimes, and batches of different lengths, one of which may be
+    broadcast.
 
     Args:
         metric: its weights become constants.

@@ -25,7 +25,7 @@ def check_installed() -> None:
     if importlib.util.find_spec("tensorflow_serving") is None:
         raise ImportError(
             "Warm-up requests need tensorflow-serving-api, which is not installed: "
-            'pip install "lpips-tf[serving]"'
+            'pip install "lpips-tf[serving]", or leave them out by warmup=False (--no-warmup)'
         )
 
 

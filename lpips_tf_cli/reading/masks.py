@@ -23,7 +23,7 @@ def read_mask(path: Path) -> npt.NDArray[np.uint8]:
             warnings.simplefilter("error")  # of transparency, frames and colour profiles
             image = images.load(path)
     except UserWarning as warning:
-        raise ValueError(f"Expected a grey image as the mask. Received: {warning}") from warning
+        raise ValueError(f"Expected a grey image as the mask. {warning}") from warning
     if (image != image[..., :1]).any():
         raise ValueError(f"Expected a grey image as the mask. Received: {path} with colours")
     if not image.any():

@@ -101,3 +101,9 @@ def test_models_of_several_outputs_are_refused(data, build, tmp_path):
     model.compile("adam", loss="mse")
     with pytest.raises(ValueError, match="a model with one output"):
         model.fit(inputs, [inputs] * 2, verbose=0, callbacks=[LPIPSImages(tmp_path, data, build())])
+
+
+def test_tensorboard_is_asked_for_before_training(data, monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install tensorboard"):
+        LPIPSImages(tmp_path, data)
