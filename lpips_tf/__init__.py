@@ -37,14 +37,14 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Modules that need extra packages, and the extras that bring them.
+# Modules that need more packages, and the extras that bring these; None for a package itself.
 LAZY = {
     "beam": "lpips-tf[beam]",
-    "callbacks": "tensorflow",
-    "evaluation": "tensorflow",
-    "export": "tensorflow",
+    "callbacks": None,
+    "evaluation": None,
+    "export": None,
     "neighbors": "lpips-tf[neighbors]",
-    "plots": "matplotlib",
+    "plots": None,
 }
 
 
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise ImportError(
             f"lpips_tf.{name} needs {error.name}, which is not installed: "
-            f'pip install "{LAZY[name]}"'
+            f'pip install "{LAZY[name] or error.name}"'
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorboard  # noqa: F401  tf.summary.image needs it, and says so only after an epoch
 import tensorflow as tf
 
 from lpips_tf import plots
@@ -40,7 +40,6 @@ class LPIPSImages(keras.callbacks.Callback):
         ValueError: `metric` is not an `LPIPS`, the data are not a batch of inputs and images, or a
             number is below 1.
         NotADirectoryError: `log_dir` is a file.
-        ImportError: TensorBoard is missing.
 
     Examples:
         >>> images = lpips_tf.callbacks.LPIPSImages("logs", (x, y), metric)
@@ -57,10 +56,6 @@ class LPIPSImages(keras.callbacks.Callback):
         layers: bool = False,
     ) -> None:
         super().__init__()
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(
-                "LPIPSImages needs TensorBoard, which is not installed: pip install tensorboard"
-            )
         self.metric = LPIPS() if metric is None else metric
         check_metric(self.metric)
         check_count("every", every)

@@ -8,6 +8,10 @@ python scripts/shared_network.py
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command sets it
+
 import gc
 import itertools
 import statistics

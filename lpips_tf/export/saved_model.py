@@ -19,7 +19,7 @@ from lpips_tf.export.encoded import distances_of_files
 from lpips_tf.metric import LPIPS
 
 FILES = tf.TensorSpec((None,), tf.string)
-NAMES = ("y_true", "y_pred")  # of `__call__`, which TensorFlow would trace again for others
+NAMES = ("y_true", "y_pred")  # of the arguments of `__call__`
 MASKS = tf.TensorSpec((None, None, None), tf.float32, "mask")
 EXTRA = "assets.extra"  # the folder for files that TensorFlow does not read
 MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
@@ -110,7 +110,7 @@ class _Exported(tf.Module):
         """The functions that TensorFlow Serving calls, by name."""
         images = tf.TensorSpec((None, None, None, 3), tf.float32)
         signatures = {
-            "serving_default": distance_graph(self._first),
+            "serving_default": distance_graph(self._traced_first),
             "uint8": distance_graph(self, dtype=tf.uint8),
             "encoded": tf.function(self._of_files, [FILES, FILES], autograph=False),
             "masked": tf.function(self._masked, [images, images, MASKS], autograph=False),
@@ -119,10 +119,11 @@ class _Exported(tf.Module):
             signatures["embed"] = tf.function(self._embed, [images], autograph=False)
         return signatures
 
-    def _first(self, in0: Any, in1: Any) -> Any:
-        """The distance, once `__call__` is traced for all kinds of arguments.
+    def _traced_first(self, in0: Any, in1: Any) -> Any:
+        """Traces `__call__` for all kinds of arguments, then calls it.
 
-        TensorFlow traces signatures while it saves, and would trace again what was traced before.
+        This is the signature that TensorFlow traces first while it saves. What is traced before
+        `save`, or with arguments of other names, is traced once more.
         """
         with tf.init_scope():
             for dtype in (tf.uint8, tf.float32):  # arrays go to the first that takes them
