@@ -36,7 +36,10 @@ def metric(net, **options):
     return lpips_tf.LPIPS(net, dtype="float64", **options)
 
 
-@pytest.mark.parametrize(("net", "first"), [("alex", True), ("alex", False), ("squeeze", False)])
+@pytest.mark.parametrize(
+    ("net", "first"),
+    [("alex", True), ("alex", False), pytest.param("squeeze", False, marks=pytest.mark.slow)],
+)
 def test_gradients_in_float64_are_those_of_differences(net, first):
     """In float32 the differences of so near images are noise."""
     x, y = images(net)
@@ -79,6 +82,7 @@ def digits(values):
     return (values != values.astype("float32")).mean()
 
 
+@pytest.mark.slow
 def test_nothing_is_rounded_to_float32_on_the_way():
     x, y = images("alex")
     compare = metric("alex")

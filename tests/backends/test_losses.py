@@ -123,6 +123,7 @@ def test_diversity_is_the_mean_over_all_pairs_of_all_batches(build, images):
     assert np.isnan(float(diversity.result()))
 
 
+@pytest.mark.slow
 def test_models_train_with_the_loss_and_metrics_of_one_network(build, images):
     x, y = (batch.astype("float32") / 127.5 - 1 for batch in images)
     image = keras.Input((40, 34, 3))

@@ -58,6 +58,7 @@ def test_maps_of_equal_images_are_0_and_of_images_with_nan_are_nan(build):
         assert np.isnan(second).all()
 
 
+@pytest.mark.slow
 def test_gradients_of_maps_are_those_of_a_spatial_metric(build):
     in0, in1 = np.random.default_rng(9).uniform(-1, 1, (2, 2, 35, 33, 3)).astype("float32")
     weights = ops.convert_to_tensor(np.random.default_rng(1).random((2, 35, 33, 1)), "float32")

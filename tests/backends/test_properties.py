@@ -83,7 +83,10 @@ def test_the_distance_is_the_squared_one_of_embeddings(build, net, lpips, seed, 
     np.testing.assert_allclose(embedded, numbers(metric(x, y)), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("float16", "float64"))],
+)
 @settings(max_examples=4, deadline=None)
 @given(seed=seeds, low=st.floats(-300, 200), span=st.floats(0.5, 500))
 def test_value_range_and_dtype_change_nothing(seed, low, span, dtype):
@@ -123,6 +126,7 @@ def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
     assert np.isfinite(gradient(lambda a: ops.sum(metric(a, other)), x)).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_in_float16():
     """Far out of range too, where float16 overflows."""
     metric = lpips_tf.LPIPS(dtype="mixed_float16")
@@ -159,6 +163,7 @@ def test_changed_weights_and_dropout_show_in_later_calls():
     np.testing.assert_allclose(numbers(metric(x, x[::-1])), 2 * before, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_metric_may_be_built_while_a_function_is_traced(build):
     x, y = random_images("alex", 0, (9, 3)) / np.float32(127.5) - 1
     built = []

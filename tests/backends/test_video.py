@@ -45,6 +45,7 @@ def test_each_frame_is_embedded_once(build, photos, monkeypatch):
     assert sum(counts) == 12
 
 
+@pytest.mark.slow
 def test_frames_are_forgotten_once_they_are_compared(build, photos):
     alive = []
 

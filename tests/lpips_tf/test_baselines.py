@@ -70,6 +70,7 @@ def test_a_baseline_compiles_once_for_all_sizes():
     assert graph.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.slow
 def test_a_model_trains_with_baselines_and_is_saved_with_them(tmp_path):
     image = keras.Input((16, 16, 3))
     model = keras.Model(image, keras.layers.Conv2D(3, 3, padding="same")(image))

@@ -53,6 +53,7 @@ def test_figures_and_distances_of_some_epochs_are_written(data, build, tmp_path)
             assert (height > 200, width > 600) == (True, True)
 
 
+@pytest.mark.slow
 def test_data_may_be_a_dataset_and_the_metric_is_alexnet(data, tmp_path):
     batches = tf.data.Dataset.from_tensor_slices(data).batch(2)
     shown = LPIPSImages(tmp_path, batches, layers=True)

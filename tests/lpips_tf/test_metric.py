@@ -111,6 +111,7 @@ def test_a_metric_is_a_layer_of_a_functional_model(build, photos, golden):
 # Keras
 
 
+@pytest.mark.slow
 def test_a_model_has_a_metric_as_its_loss_and_saves_it(floats, tmp_path):
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 3))
@@ -222,6 +223,7 @@ def test_pairwise_functions_take_a_dataset(build, photos):
         assert mean == pytest.approx(expected.sum() / 30, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_extra_and_registers_the_metric():
     script = """
     import sys, keras, lpips_tf

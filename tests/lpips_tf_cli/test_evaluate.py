@@ -253,6 +253,7 @@ def test_other_hosts_of_a_cluster_are_told_to_have_no_part(evaluate, root, monke
     assert json.loads(out)["mean"] == json.loads(alone)["mean"]
 
 
+@pytest.mark.slow
 def test_families_of_data_sets_have_the_means_of_the_paper(evaluate, tmp_path):
     for seed, split in enumerate(s for s in tree.splits("2afc") if s.startswith("val")):
         write_photographs(tmp_path, "2afc", split, 8, seed)
@@ -284,6 +285,7 @@ def saved(root, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(tree.MODES))
 def test_two_files_of_distances_are_compared(evaluate, saved, root, mode):
     a, b = saved / f"{mode}-l2.csv", saved / f"{mode}-dssim.csv"

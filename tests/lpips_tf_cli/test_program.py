@@ -42,6 +42,7 @@ def test_help_does_not_wait_for_tensorflow(tmp_path):
         assert "keras" not in done.stderr
 
 
+@pytest.mark.slow
 def test_distances_wait_for_no_package_that_they_do_not_use(folder):
     code = (
         "import sys; from lpips_tf_cli.console.imports import imports\n"

@@ -271,6 +271,7 @@ def test_two_metrics_are_compared_on_opinions(evaluate, study, tmp_path):
     assert re.search(r"^all +0\.\d{3} +0\.\d{3} +[+-]0\.\d{3} ", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_file_of_distances_knows_that_lower_opinions_are_better(evaluate, study, tmp_path):
     """So that a comparison needs no option, and cannot be the wrong way round."""
     rows = [{**row, "opinion": -float(row["opinion"])} for row in read(study)]

@@ -354,6 +354,7 @@ def test_supervised_examples_are_images_and_the_answer(mode, prepared):
             np.testing.assert_array_equal(image, example[name])
 
 
+@pytest.mark.slow
 def test_supervised_examples_train_a_ranking_model(prepared):
     data = prepared["2afc"].as_dataset(split="train_cnn", as_supervised=True).batch(6)
     model = training.RankingModel(lpips_tf.LPIPS())

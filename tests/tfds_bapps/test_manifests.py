@@ -63,6 +63,7 @@ def test_a_table_gives_the_scores_of_the_tree(bapps, build):
     np.testing.assert_allclose(any_size["d0"], expected["d0"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_table_trains_as_the_tree_does(bapps, build):
     root, table = bapps
     supervised = tfds_bapps.load_tree(root, "2afc", "val_cnn").map(

@@ -51,6 +51,7 @@ def gradient(function, in0, in1, **options):
     return compute(in0, in1).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_gradients_through_the_saved_model_are_those_of_the_metric(saved, photos, jit_compile):
     metric, folder = saved()
@@ -108,6 +109,7 @@ def test_a_loaded_model_takes_what_the_metric_takes(saved, photos):
             loaded(photos[0], wrong)
 
 
+@pytest.mark.slow
 def test_a_model_with_negative_heads_has_no_embedding(tmp_path, photos):
     metric = lpips_tf.LPIPS()
     kernel = metric.heads[0].get_weights()[0]
@@ -126,6 +128,7 @@ def test_a_spatial_model_gives_maps_and_no_embedding(saved, photos):
     assert_official(found["distance"], numbers(metric(*photos)))
 
 
+@pytest.mark.slow
 def test_a_model_takes_images_of_the_value_range_of_its_metric(saved, photos):
     metric, folder = saved(value_range=(0, 1))
     loaded = tf.saved_model.load(str(folder))
@@ -133,6 +136,7 @@ def test_a_model_takes_images_of_the_value_range_of_its_metric(saved, photos):
     assert_official(loaded(*floats), numbers(metric(*photos)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spatial", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_model_takes_masks(saved, loaded, photos, spatial):
     metric, _ = saved(spatial=spatial)

@@ -21,6 +21,7 @@ def test_two_exports_at_once_get_versions_of_their_own(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -31,6 +31,7 @@ def service(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_the_rest_request_of_the_page_gets_its_answer(service):
     _, command = blocks("bash")
     (answer,) = blocks("json")

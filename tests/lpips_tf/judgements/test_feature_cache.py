@@ -37,6 +37,7 @@ def loss_and_gradients(model, inputs, judge):
     return [float(loss), *map(numbers, tape.gradient(loss, model.trainable_variables))]
 
 
+@pytest.mark.slow
 def test_loss_and_gradients_equal_those_from_images(triplets, tmp_path):
     images, judge = triplets
     keras.utils.set_random_seed(0)
@@ -105,6 +106,7 @@ def test_a_file_is_whole_or_not_there(triplets, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_data_and_files_that_cannot_be_cached_are_refused(triplets, tmp_path):
     metric = lpips_tf.LPIPS()
     with pytest.raises(ValueError, match=r"known length. Received: cardinality -1"):

@@ -169,7 +169,7 @@ def _mean(y_true, y_pred):
     return keras.ops.mean(y_pred)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_metrics_run_in_a_compiled_evaluation(jit_compile):
     d0, d1, judge = judgements(100)
     for metric, x, expected in (

@@ -67,6 +67,7 @@ def test_differences_are_dropped_in_training_only(triplets):
     assert (dropped[0] != dropped[1]).all()
 
 
+@pytest.mark.slow
 def test_tune_trains_the_backbone_too(triplets):
     keras.utils.set_random_seed(0)
     metric = lpips_tf.LPIPS(head_weights=None)

@@ -101,6 +101,7 @@ def test_nothing_is_computed_for_frozen_weights_or_for_the_reference(pairs):
     assert types.count("ReadVariableOp") == 15  # each weight once
 
 
+@pytest.mark.slow
 def test_frozen_weights_have_no_gradient(pairs):
     metric = lpips_tf.LPIPS()
     x, y = map(tf.constant, pairs)

@@ -107,7 +107,11 @@ def test_flags_of_a_frozen_metric_are_saved():
     "function",
     ["embed", "distances", "explain", "maps", "layer_maps", "normalized_features"],
 )
-@pytest.mark.parametrize("shape", [(32, 33, 3), (None, None, 3)], ids=["known", "any"])
+@pytest.mark.parametrize(
+    "shape",
+    [(None, None, 3), pytest.param((32, 33, 3), marks=pytest.mark.slow)],
+    ids=["any", "known"],
+)
 def test_functions_of_a_metric_build_models(build, x, y, tmp_path, function, shape):
     images = [x] if function == "embed" else [x, y]
     inputs = [keras.Input(shape) for _ in images]
@@ -120,7 +124,14 @@ def test_functions_of_a_metric_build_models(build, x, y, tmp_path, function, sha
 
 
 @pytest.mark.parametrize(
-    "functions", [("embed", "embed"), ("maps", "__call__"), ("__call__", "maps", "distances")]
+    "functions",
+    [
+        ("embed", "embed"),
+        *(
+            pytest.param(several, marks=pytest.mark.slow)
+            for several in (("maps", "__call__"), ("__call__", "maps", "distances"))
+        ),
+    ],
 )
 def test_models_may_use_a_metric_several_times(x, y, tmp_path, functions):
     metric = tuned()
@@ -255,9 +266,8 @@ def test_an_image_convolution_passes_keras_tests_of_layers():
 # Memory
 
 
-@pytest.mark.parametrize(
-    "dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_float16"]
-)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.slow
 def test_nothing_keeps_the_graph_of_a_metric_that_is_gone(x, y, dtype):
     """With it all its weights would stay."""
     metric, image = lpips_tf.LPIPS(dtype=dtype), tf.constant(y)

@@ -10,6 +10,7 @@ from keras_helpers import network
 import lpips_tf
 
 
+@pytest.mark.slow
 def test_saved_models_do_not_carry_the_backbone(pairs, tmp_path):
     x, y = pairs
     model = network()
@@ -60,6 +61,7 @@ def test_losses_of_several_outputs_are_weighted(pairs):
     assert np.abs(numbers(model(y)[0]) - before).max() > 0
 
 
+@pytest.mark.slow
 def test_samples_are_weighted(pairs):
     x, y = pairs
     model = network()
@@ -82,6 +84,7 @@ def test_a_streaming_metric_is_the_mean_over_all_batches(build, pairs):
     assert float(metric.result()) == 0
 
 
+@pytest.mark.slow
 def test_a_model_trains_no_metric_that_it_holds(pairs):
     x, y = pairs
     model = network()

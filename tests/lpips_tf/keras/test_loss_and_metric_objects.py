@@ -36,6 +36,7 @@ def lpips_objects():
     return sum(type(found) is lpips_tf.LPIPS for found in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_callbacks_know_that_lower_is_better(pairs, tmp_path):
     x, y = pairs
     model = compiled("mse", lpips_tf.metrics.LPIPS(), lpips_tf.metrics.MeanPairwiseLPIPS())
@@ -55,6 +56,7 @@ def test_callbacks_know_that_lower_is_better(pairs, tmp_path):
     assert now["lpips"] == pytest.approx(best["lpips"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_uint8_targets_span_0_to_255(photos):
     """Also where Keras has made a `tf.data.Dataset` of them."""
     targets, inputs = (x[:4, :32, :40] for x in photos)
@@ -80,6 +82,7 @@ def test_losses_have_one_value_in_every_mode(build, pairs, mode, reduction):
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_and_pixels_are_weighted_in_fit(pairs):
     x, y = pairs
     loss, metric, _ = shared()
@@ -100,6 +103,7 @@ def test_samples_and_pixels_are_weighted_in_fit(pairs):
     )
 
 
+@pytest.mark.slow
 def test_a_shared_network_is_held_once_in_memory_and_in_a_file(pairs, tmp_path):
     x, y = pairs
     before = lpips_objects()
@@ -119,6 +123,7 @@ def test_a_shared_network_is_held_once_in_memory_and_in_a_file(pairs, tmp_path):
         assert found[name] == pytest.approx(value, rel=1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [lambda m: m, lambda m: lpips_tf.metrics.LPIPS(metric=m)])
 def test_a_metric_whose_weights_no_file_has_gives_no_number_once_it_is_loaded(
     pairs, tmp_path, kind
@@ -156,6 +161,7 @@ def test_two_replicas_train_and_measure_as_one(pairs, two_replicas):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_losses_under_mixed_precision_are_near_float32(build, pairs, policy):
     x, y = pairs
@@ -242,6 +248,7 @@ def test_features_are_computed_once_for_a_loss_and_metrics(pairs):
         np.testing.assert_allclose(slope, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_what_changes_within_a_graph_is_computed_again(pairs):
     """Variables that are assigned, weights that are, and a tape that does not record."""
     x, y = map(tf.constant, pairs)

@@ -12,7 +12,7 @@ import lpips_tf
 @pytest.mark.parametrize(
     ("net", "policy", "tolerance"),
     [("alex", "mixed_bfloat16", 0.005), ("alex", "mixed_float16", 0.001),
-     ("vgg", "mixed_float16", 0.001)],
+     pytest.param("vgg", "mixed_float16", 0.001, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_distances_under_mixed_precision_are_near_float32(golden, build, net, policy, tolerance):
     metric = lpips_tf.LPIPS(net, dtype=policy)
@@ -64,6 +64,7 @@ def test_float16_gradients_do_not_underflow(golden, build, loss_scale):
     assert error < 0.06
 
 
+@pytest.mark.slow
 def test_a_model_trains_under_a_float16_policy(pairs):
     """Keras scales the loss; the model computes in float16 too."""
     x, y = pairs

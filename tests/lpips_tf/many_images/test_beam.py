@@ -26,6 +26,7 @@ def expected(rows):
     return distances(rows)
 
 
+@pytest.mark.slow
 def test_each_row_gets_its_distance_or_its_error(rows, expected):
     run_pipeline(rows, ScorePairs(), lambda found: assert_scored(found, rows, expected))
 

@@ -79,6 +79,7 @@ def test_exported_losses_are_nan_under_xla(build, x, tmp_path):
         assert np.isnan(distance(*unequal(x)[case])).all(), case
 
 
+@pytest.mark.slow
 def test_training_on_images_of_another_size_shows_in_the_loss(x):
     """Also where the sizes of a data set are not known."""
     model = network()

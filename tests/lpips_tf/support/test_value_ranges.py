@@ -53,6 +53,7 @@ def test_targets_of_8_bits_make_the_loss_nan_and_not_the_metric(x, jit_compile):
     assert all("The distance is NaN. Scale 8-bit images" in message for message in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["arrays", "tf.data"])
 def test_a_range_that_cannot_be_is_told_once_in_fit(x, y, source):
     targets = (x + 1) / 2

@@ -106,6 +106,7 @@ def test_faiss_writes_nothing_of_its_own(folder, capfd):
     assert capfd.readouterr() == ("i.h5: 12 images\n", "")
 
 
+@pytest.mark.slow
 def test_search_computes_as_the_index_was_built(run, folder, build, crops):
     run("index", "photos", "-o", "i.h5", "--net", "vgg", "--baseline")
     code, out, _ = run("search", "i.h5", "photos/6.png", "-k", 3)

@@ -307,6 +307,7 @@ def test_reports_build_one_network_and_compare_each_pair_once(run, folders, tmp_
     assert counted == {"load_backbone": 1, "load": 2 * 12, "explain": 12}
 
 
+@pytest.mark.slow
 def test_heatmaps_build_one_network_and_read_each_file_once(run, folders, tmp_path, counted):
     reference, *others = sorted(folders[0].glob("image ?.png"))[:4]
     code, _, _ = run("pair", reference, *others, "--heatmap", tmp_path / "map.png", "--layers")

@@ -44,6 +44,7 @@ def test_optimize_moves_an_image_towards_the_reference(optimize, folder, build):
     assert sorted(path.name for path in folder.iterdir()) == ["img.png", "out.png", "ref.png"]
 
 
+@pytest.mark.slow
 def test_frames_go_from_the_start_to_the_result_beside_a_curve(optimize, folder):
     code, *_ = optimize(
         "ref.png", "--init", "img.png", "-o", "out.png", "--steps", 5, "--net", "alex",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 
+@pytest.mark.slow
 def test_data_that_were_seen_before_are_not_computed_again(train, finished, tmp_path):
     cache = tmp_path / "home" / "features"
     before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
@@ -31,6 +32,7 @@ def test_changed_data_are_not_taken_from_the_cache(train, finished, root, tmp_pa
     assert len(list(cache.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_a_cache_with_too_few_triplets_is_refused(train, finished, tmp_path):
     for path in (tmp_path / "home" / "features").iterdir():
         np.save(path, np.load(path)[:5])

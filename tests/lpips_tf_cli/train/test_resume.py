@@ -49,6 +49,7 @@ def test_a_finished_run_gets_back_files_that_are_missing(train, finished):
     np.testing.assert_array_equal(arrays(finished / "heads.h5")["head0/kernel"], expected)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_says_how_to_go_on(train, tmp_path, monkeypatch):
     kept = Run.save_epoch
 
@@ -64,6 +65,7 @@ def test_an_interrupted_training_says_how_to_go_on(train, tmp_path, monkeypatch)
     assert last == "lpips-tf: stopped after 1 epoch. The same command with --resume continues it"
 
 
+@pytest.mark.slow
 def test_what_killed_processes_left_is_removed(train, finished):
     cache = finished.parent / "home" / "features"
     for path in cache.iterdir():

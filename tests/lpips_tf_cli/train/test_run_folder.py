@@ -47,6 +47,7 @@ def assert_reloads(output, root, backbone):
         np.testing.assert_allclose(numbers(x), numbers(y), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_heads_are_those_of_the_last_checkpoint_and_never_negative(run_of_each_way, root):
     output, *_ = run_of_each_way
     assert_reloads(output, root, "imagenet")
@@ -54,6 +55,7 @@ def test_heads_are_those_of_the_last_checkpoint_and_never_negative(run_of_each_w
     assert min(numbers(head.kernel).min() for head in metric.heads) >= 0
 
 
+@pytest.mark.slow
 def test_the_history_has_each_epoch_and_the_loss_falls(run_of_each_way):
     records = history(run_of_each_way[0])
     assert [record["epoch"] for record in records] == [1, 2, 3, 4]

@@ -88,6 +88,7 @@ def test_damaged_records_of_tfds_are_named(run, prepared, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_an_epoch_whose_loss_is_not_finite_is_not_kept(train, tmp_path):
     code, out, err = train(tmp_path / "run", "--learning-rate", 1e38, "--cache-features")
     assert (code, out) == (1, "")

@@ -61,6 +61,7 @@ def train(run, tmp_path, monkeypatch):
     return lambda output, *others: run("train", "--output", output, *EPOCHS, *others)
 
 
+@pytest.mark.slow
 def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path):
     trained, validated = tables
     for name, where in (
@@ -74,6 +75,7 @@ def test_a_table_trains_the_heads_of_the_tree(train, root, tables, tmp_path):
     assert_same_history(history(tmp_path / "table"), history(tmp_path / "tree"))
 
 
+@pytest.mark.slow
 def test_each_epoch_cuts_other_squares_at_the_same_place_of_all_images(large):
     def epochs(seed=0):
         tf.random.set_seed(1)
