@@ -66,9 +66,13 @@ def train(
     ] = "heads",
     net: Net = "alex",
     version: Version = "0.1",
-    epochs: Annotated[int, typer.Option(min=0, help="Epochs at the full learning rate.")] = 5,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs before the learning rate decays.")] = 5,
     decay_epochs: Annotated[
-        int, typer.Option(min=0, help="Further epochs, over which the learning rate falls to 0.")
+        int,
+        typer.Option(
+            min=0,
+            help="Further epochs. From the second of them on the learning rate falls towards 0.",
+        ),
     ] = 5,
     batch_size: Annotated[int, typer.Option(min=1, help="Triplets per training step.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-4,
@@ -81,8 +85,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="DATASET...",
-            help="Data sets, or with --judgements a table, to score after each epoch. The best "
-            "epoch is chosen by them.",
+            help="Data sets, or with --judgements a table, to score after each epoch. The "
+            "checkpoint best.keras is of the epoch with the highest score.",
             show_default=False,
         ),
     ] = None,

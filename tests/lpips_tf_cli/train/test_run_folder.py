@@ -24,10 +24,13 @@ from lpips_tf_cli.training_runs import learning_curves
 from tfds_bapps import tree
 
 VALIDATION = ("--validation", "val/cnn")
-WAYS = {"images": VALIDATION, "cached features": (*VALIDATION, "--cache-features")}
+WAYS = [
+    pytest.param(VALIDATION, id="images"),
+    pytest.param((*VALIDATION, "--cache-features"), id="cached features", marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS)
+@pytest.fixture(params=WAYS)
 def run_of_each_way(trained, request):
     """The folder of a run, what it printed, and what it said of its epochs."""
     return trained(*request.param)
@@ -47,7 +50,6 @@ def assert_reloads(output, root, backbone):
         np.testing.assert_allclose(numbers(x), numbers(y), atol=1e-6)
 
 
-@pytest.mark.slow
 def test_heads_are_those_of_the_last_checkpoint_and_never_negative(run_of_each_way, root):
     output, *_ = run_of_each_way
     assert_reloads(output, root, "imagenet")
@@ -55,7 +57,6 @@ def test_heads_are_those_of_the_last_checkpoint_and_never_negative(run_of_each_w
     assert min(numbers(head.kernel).min() for head in metric.heads) >= 0
 
 
-@pytest.mark.slow
 def test_the_history_has_each_epoch_and_the_loss_falls(run_of_each_way):
     records = history(run_of_each_way[0])
     assert [record["epoch"] for record in records] == [1, 2, 3, 4]
@@ -66,10 +67,14 @@ def test_the_history_has_each_epoch_and_the_loss_falls(run_of_each_way):
     assert records[-1]["loss"] < records[0]["loss"]
 
 
-def test_the_best_checkpoint_is_one_of_an_epochs_end(run_of_each_way):
+def test_the_best_checkpoint_is_one_of_an_epochs_end_and_has_its_heads(run_of_each_way, tmp_path):
     output, *_ = run_of_each_way
     best = keras.saving.load_model(output / "checkpoints" / "best.keras")
     assert int(best.optimizer.iterations) in [5 * record["epoch"] for record in history(output)]
+    lpips_tf.weights.write_heads(tmp_path / "best.h5", best.metric)
+    heads = lpips_tf.LPIPS(head_weights=tmp_path / "best.h5").heads
+    for written, trained in zip(heads, best.metric.heads, strict=True):
+        np.testing.assert_array_equal(numbers(written.kernel), numbers(trained.kernel))
 
 
 def test_the_configuration_names_data_and_versions(run_of_each_way):
