@@ -253,11 +253,7 @@ class LPIPS(keras.Model):
                 negative, NaN or infinite, which within a graph gives NaN.
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
-        check_flag("return_per_layer", return_per_layer)
-        if training is not None:
-            check_flag("training", training)
-        in0, in1 = self._checked(in0=in0, in1=in1)
-        mask = None if mask is None else check_mask(mask, in0)
+        in0, in1, mask = self._checked_call(in0, in1, return_per_layer, training, mask)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1, mask):
             # Keras' own `__call__` takes half a millisecond to find out whether to drop.
@@ -265,6 +261,33 @@ class LPIPS(keras.Model):
         options = {} if mask is None else {"mask": mask}
         return super().__call__(
             in0, in1, return_per_layer=return_per_layer, training=training, **options
+        )
+
+    def stateless_call(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        in0: Any,
+        in1: Any,
+        return_per_layer: bool = False,
+        training: bool | None = None,
+        mask: Any = None,
+        return_losses: bool = False,
+    ) -> Any:
+        """What a call returns with these values of the variables, and the values after it.
+
+        Keras' own method goes to `call` without the checks of a call.
+        """
+        in0, in1, mask = self._checked_call(in0, in1, return_per_layer, training, mask)
+        return super().stateless_call(
+            trainable_variables,
+            non_trainable_variables,
+            in0,
+            in1,
+            return_per_layer=return_per_layer,
+            training=training,
+            mask=mask,
+            return_losses=return_losses,
         )
 
     def call(
@@ -432,8 +455,21 @@ class LPIPS(keras.Model):
         drop = tuple(head.drops(training) for head in self.heads)
         return {"drop": drop} if any(drop) else {}
 
-    def _checked(self, **images: Any) -> tuple[Any, ...]:
-        """Checks the images' shapes, dtypes and at first their range, and returns them."""
+    def _checked_call(
+        self, in0: Any, in1: Any, return_per_layer: bool, training: bool | None, mask: Any
+    ) -> tuple[Any, Any, Any]:
+        """Checks the arguments of a call, and returns (in0, in1, mask)."""
+        check_flag("return_per_layer", return_per_layer)
+        if training is not None:
+            check_flag("training", training)
+        in0, in1 = self._checked(4, in0=in0, in1=in1)
+        return in0, in1, None if mask is None else check_mask(mask, in0)
+
+    def _checked(self, stacklevel: int = 3, **images: Any) -> tuple[Any, ...]:
+        """Checks the images' shapes, dtypes and at first their range, and returns them.
+
+        Warnings name the code `stacklevel` - 1 calls above.
+        """
         symbols = are_symbolic(*images.values()) or in_symbolic_scope()  # which need no weights
         if self._missing_weights is not None and not symbols:
             raise self._missing_weights
@@ -442,7 +478,7 @@ class LPIPS(keras.Model):
             check_image_batch(name, array, f"net={self.net!r}", self.min_size, self.value_range)
             # torch.compile compiles again when a Python number changes that it has read.
             if not is_traced(array) and self._range_checks > 0 and not self._range_told:
-                looked, told = check_range(name, array, self.value_range, stacklevel=3)
+                looked, told = check_range(name, array, self.value_range, stacklevel)
                 self._range_checks -= looked
                 self._range_told = told
         check_same_shape(**arrays)

@@ -53,6 +53,18 @@ def at_once() -> Iterator[None]:
         yield
 
 
+def on_other_meta_device(tensor: Any) -> bool:
+    """Whether a PyTorch tensor is on the device "meta", and Keras is not.
+
+    Keras then moves it to its own device, with whatever stands in memory there as its values.
+    """
+    if keras.backend.backend() != "torch" or not getattr(tensor, "is_meta", False):
+        return False
+    from keras.src.backend.torch import core
+
+    return str(core.get_device()) != "meta"
+
+
 def replica() -> tuple[Any, int]:
     """Which replica this code runs in, and how many there are (`tf.distribute`)."""
     if keras.backend.backend() != "tensorflow":

@@ -85,6 +85,15 @@ def is_uint8(images: Any) -> bool:
     return bool(keras.backend.standardize_dtype(images.dtype) == "uint8")
 
 
+def has_float64() -> bool:
+    """Whether there is float64 now: JAX computes in float32 instead until it is enabled."""
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    return bool(jax.config.jax_enable_x64)
+
+
 def accurate_dtype() -> str:
     """float64, or float32 under JAX, which disables float64 by default."""
     return "float32" if keras.backend.backend() == "jax" else "float64"

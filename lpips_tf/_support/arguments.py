@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from lpips_tf._backend.tensors import has_float64
+
 
 def is_array(value: Any) -> bool:
     """Whether `value` is an array, tensor or symbol, and neither ragged nor sparse."""
@@ -72,13 +74,19 @@ def checked_source(name: str, source: Any) -> str | None:
 
 
 def checked_policy(dtype: Any) -> keras.DTypePolicy:
-    """A Keras dtype policy; raises ValueError unless it computes with floats."""
+    """A Keras dtype policy; raises ValueError unless it computes with floats that there are."""
     try:
         policy = keras.dtype_policies.get(dtype)
-        if "float" in policy.compute_dtype:
-            return policy
+        floating = "float" in policy.compute_dtype
     except (TypeError, ValueError, AttributeError):
-        pass
+        floating = False
+    if floating and policy.compute_dtype == "float64" and not has_float64():
+        raise ValueError(
+            "Expected jax.config.update('jax_enable_x64', True) before dtype='float64', which JAX "
+            "would compute in float32"
+        )
+    if floating:
+        return policy
     raise ValueError(
         "Expected a dtype or policy of floats, such as 'float32' or 'mixed_bfloat16'. "
         f"Received: dtype={shown(dtype)}"

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lpips_tf._backend.execution import is_traced
+from lpips_tf._backend.execution import is_traced, on_other_meta_device
 from lpips_tf._support.arguments import is_array, shown
 from lpips_tf._support.value_ranges import Range
 
@@ -65,6 +65,11 @@ def check_image_batch(
         raise ValueError(
             "Expected images of known rank, (N, H, W, 3). "
             f"Received: {name} of unknown shape. Set it with tf.ensure_shape"
+        )
+    if on_other_meta_device(images):
+        raise ValueError(
+            'Expected images with values; keras.device("meta") is a scope that computes shapes. '
+            f'Received: {name} on the device "meta"'
         )
     shape, dtype = tuple(images.shape), str(images.dtype)
     with contextlib.suppress(ValueError):  # of a dtype that Keras does not know

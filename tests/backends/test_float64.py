@@ -32,6 +32,14 @@ def images(net, seed=0):
     return rng.uniform(-1, 1, shape), rng.uniform(-1, 1, shape)
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="float64 is there under the other backends")
+def test_float64_that_jax_would_round_is_refused():
+    import jax
+
+    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+        metric("alex")
+
+
 def metric(net, **options):
     return lpips_tf.LPIPS(net, dtype="float64", **options)
 

@@ -39,7 +39,11 @@ def test_pytorch_transforms_a_metric(build, images):
     gradient = torch.func.grad(lambda a: metric(a, y).sum())(x)
     np.testing.assert_allclose(numbers(distance), numbers(metric(x, y)), rtol=1e-6)
     assert float(slope.sum()) == pytest.approx(float((gradient * direction).sum()), rel=1e-4)
-    assert metric(x.to("meta"), y.to("meta")).shape == (2,)
+    with pytest.raises(ValueError, match='in1 on the device "meta"'):
+        metric(x, y.to("meta"))
+    with keras.device("meta"):
+        shape = metric(x.to("meta"), y.to("meta"))
+    assert (shape.device.type, shape.shape) == ("meta", (2,))
     torch.func.jvp(lambda a: lpips_tf.baselines.L2()(a, y), (x,), (direction,))
 
 
