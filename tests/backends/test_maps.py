@@ -81,7 +81,7 @@ def test_models_take_what_either_input_knows_of_the_shape(build):
 
 def test_a_wrong_range_is_told_at_the_line_of_the_caller():
     images = np.random.default_rng(3).uniform(0, 1, (2, 2, 35, 33, 3)).astype("float32")
-    for name in ("maps", "explain"):
+    for name in ("__call__", "maps", "explain"):
         with pytest.warns(UserWarning, match=r"\[0, 1\]") as told:
             getattr(lpips_tf.LPIPS(), name)(*images)
         assert {warning.filename for warning in told} == {__file__}
