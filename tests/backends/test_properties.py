@@ -73,7 +73,10 @@ def test_layers_add_up_to_the_distance(build, net, seed, extra):
     )
 
 
-@pytest.mark.parametrize(("net", "lpips"), [("alex", True), ("alex", False), ("squeeze", True)])
+@pytest.mark.parametrize(
+    ("net", "lpips"),
+    [("alex", True), ("alex", False), pytest.param("squeeze", True, marks=pytest.mark.slow)],
+)
 @any_images
 @given(seed=seeds, extra=sides)
 def test_the_distance_is_the_squared_one_of_embeddings(build, net, lpips, seed, extra):
@@ -116,7 +119,7 @@ def test_maps_average_to_the_distance_where_nothing_is_resized(golden):
     np.testing.assert_allclose(maps.mean((1, 2, 3)), distance, rtol=0.02)
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ["alex", "vgg", pytest.param("squeeze", marks=pytest.mark.slow)])
 def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
     """Also where features vanish, which makes the official gradient NaN."""
     height, width = (LEAST[net] + extra for extra in (9, 3))
@@ -228,7 +231,7 @@ def test_channels_weigh_as_the_heads_say(build, photos):
 
 @pytest.mark.filterwarnings("ignore:.* spans")  # told once by a metric that tests share
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", ["alex", "vgg", pytest.param("squeeze", marks=pytest.mark.slow)])
 def test_the_distance_of_an_image_that_is_not_finite_is_nan(build, net, value):
     """And only that one: a diverged model must not look well."""
     x = random_images(net, 0, (9, 3)) / np.float32(127.5) - 1

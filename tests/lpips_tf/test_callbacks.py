@@ -32,6 +32,7 @@ def written(log_dir):
     return found
 
 
+@pytest.mark.slow
 def test_figures_and_distances_of_some_epochs_are_written(data, build, tmp_path):
     inputs, targets = data
     model = network()

@@ -313,6 +313,7 @@ def test_two_files_of_distances_are_compared(evaluate, saved, root, mode):
     assert len(out.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_files_that_are_not_of_the_same_examples_are_refused(evaluate, saved, tmp_path):
     good = saved / "2afc-l2.csv"
     lines = good.read_text().splitlines(keepends=True)

@@ -18,6 +18,7 @@ from lpips_tf_cli.console import imports
 PROGRAM = Path(sys.executable).parent / "lpips-tf"
 
 
+@pytest.mark.slow
 def test_the_program_prints_distances_and_nothing_of_tensorflow(folder, golden):
     """From any folder, and of names that are no text."""
     name = os.fsdecode(b"sm\xe9agol, \xe2\x80\x9cprecious\xe2\x80\x9d.png")

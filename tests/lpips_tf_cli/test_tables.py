@@ -250,6 +250,7 @@ def test_a_group_without_readable_images_is_left_out(evaluate, study, tmp_path):
     assert evaluate("--compare", saved, saved)[0] == 0
 
 
+@pytest.mark.slow
 def test_two_metrics_are_compared_on_opinions(evaluate, study, tmp_path):
     files = []
     for model in ("l2", "dssim"):

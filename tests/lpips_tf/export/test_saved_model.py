@@ -120,6 +120,7 @@ def test_a_model_with_negative_heads_has_no_embedding(tmp_path, photos):
     assert_official(loaded(*photos), numbers(metric(*photos)))
 
 
+@pytest.mark.slow
 def test_a_spatial_model_gives_maps_and_no_embedding(saved, photos):
     metric, folder = saved(spatial=True)
     signatures = tf.saved_model.load(str(folder)).signatures

@@ -44,6 +44,7 @@ def test_the_rest_request_of_the_page_gets_its_answer(service):
     )
 
 
+@pytest.mark.slow
 def test_the_grpc_client_of_the_page_prints_its_answer(service, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     (client,) = blocks("python")

@@ -12,7 +12,9 @@ from tensorflow.python.eager import context
 import lpips_tf
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("XLA", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["eager", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("graph", "XLA"))]
+)
 def test_gradients_towards_one_image_are_those_towards_both(build, pairs, mode):
     metric = build()
     x, y = map(tf.constant, pairs)
@@ -38,7 +40,7 @@ def noise():
     return tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, 1, 32, 40, 3)))
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_gradients_are_those_of_finite_differences(noise, net):
     metric = lpips_tf.LPIPS(net, dtype="float64")
     x, y = noise

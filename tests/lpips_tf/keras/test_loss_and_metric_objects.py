@@ -217,6 +217,7 @@ def test_diversity_of_conditions_is_measured_in_fit(pairs):
     assert found["mean_pairwise_lpips"] == pytest.approx(np.mean(within), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_for_a_loss_and_metrics(pairs):
     """The convolutions in the graph of a step are those of the loss, and of no gradient lost."""
     x, y = map(tf.constant, pairs)

@@ -101,6 +101,7 @@ def test_sketches_keep_distances():
     np.testing.assert_array_equal(Sketch(500, 1024, seed=0)(a[:, :500]), a[:, :500])
 
 
+@pytest.mark.slow
 def test_a_loaded_index_answers_as_the_saved_one(index, crops, tmp_path):
     index.save(tmp_path / "index.h5")
     loaded = Index.load(tmp_path / "index.h5")

@@ -16,6 +16,7 @@ def mask(folder):
     return weights, folder / "mask.png"
 
 
+@pytest.mark.slow
 def test_pixels_count_as_the_mask_says(run, folder, golden, build, mask):
     weights, path = mask
     pair = (folder / "d0/1.png", folder / "d1/1.png", folder / "d1/2.png")
