@@ -242,10 +242,10 @@ def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs
     """The learning rate of an epoch, counted from 0.
 
     It is `start` for the first `epochs` + 1 epochs, as in the official train.py and
-    `update_learning_rate`. Then it falls by equal steps, and would reach 0 after `epochs` +
-    `decay_epochs` epochs.
+    `update_learning_rate`. Then it falls by equal steps, and is 0 from epoch `epochs` +
+    `decay_epochs` on.
     """
-    return start * (1 - max(0, epoch - epochs) / max(1, decay_epochs))
+    return start * max(0.0, 1 - max(0, epoch - epochs) / max(1, decay_epochs))
 
 
 def _check_answers(judge: Any, name: str = "judge") -> None:

@@ -146,6 +146,7 @@ def duplicates(
             from lpips_tf_cli.reports.contact_sheets import write_contact_sheet
         metric = options.load()
         names = listing.image_names(folder, 1, ListOptions(recursive))
+        outputs.check_no_input(sheet, (folder / name for name in names), "--sheet")
         files = image_files.ImageFiles(srgb, skip_errors, resizing)
         gallery = image_index.index_images(metric, folder, names, files, size or SIDE)
         pairs, groups = image_index.find_duplicates(gallery, threshold)

@@ -26,7 +26,7 @@ def schema(path: str) -> pyarrow.Schema:
             result.
     """
     try:
-        found, rows = _parquet_schema(path) if path.endswith(".parquet") else _csv_schema(path)
+        found, rows = _parquet_schema(path) if _is_parquet(path) else _csv_schema(path)
     except (pyarrow.ArrowException, csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"Cannot read {path}: {error}") from error
     except Exception as error:  # each file system has its own
@@ -47,12 +47,16 @@ def schema(path: str) -> pyarrow.Schema:
 
 def read_manifest(pipeline: beam.Pipeline, path: str) -> PCollection[dict[str, Any]]:
     """The rows of a manifest as dicts."""
-    if path.endswith(".parquet"):
+    if _is_parquet(path):
         rows: PCollection[dict[str, Any]] = pipeline | "Manifest" >> beam.io.ReadFromParquet(path)
         return rows
     lines = pipeline | "Manifest" >> beam.Create([path]) | "Rows" >> beam.FlatMap(_csv_rows)
     rows = lines | "Spread" >> beam.Reshuffle()  # over the workers
     return rows
+
+
+def _is_parquet(path: str) -> bool:
+    return path.lower().endswith(".parquet")
 
 
 def _parquet_schema(path: str) -> tuple[pyarrow.Schema, int]:

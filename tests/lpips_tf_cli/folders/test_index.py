@@ -63,6 +63,16 @@ def test_duplicates_are_printed_written_and_drawn(run, folder, crops):
         assert sheet[line : line + 16, 184:344].min() < 50  # its name and size
 
 
+def test_a_contact_sheet_replaces_no_image_that_is_read(run, folder):
+    before = (folder / "photos" / "3.png").read_bytes()
+    code, out, err = run("duplicates", "photos", "--sheet", "photos/3.png")
+    assert (code, out) == (2, "")
+    assert "Expected a file that is not read as well. Received: photos/3.png" in " ".join(
+        err.replace("│", " ").split()
+    )
+    assert (folder / "photos" / "3.png").read_bytes() == before
+
+
 def test_a_full_disk_leaves_no_index(run, folder):
     before = sorted(folder.rglob("*"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
