@@ -468,7 +468,7 @@ class LPIPS(keras.Model):
     def _checked(self, stacklevel: int = 3, **images: Any) -> tuple[Any, ...]:
         """Checks the images' shapes, dtypes and at first their range, and returns them.
 
-        Warnings name the code `stacklevel` - 1 calls above.
+        A warning names the line of the caller that is `stacklevel` - 1 calls above `_checked`.
         """
         symbols = are_symbolic(*images.values()) or in_symbolic_scope()  # which need no weights
         if self._missing_weights is not None and not symbols:

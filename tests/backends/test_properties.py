@@ -18,6 +18,9 @@ LEAST = {"alex": 31, "vgg": 16, "squeeze": 17}
 ON_JAX = keras.backend.backend() == "jax"
 if ON_JAX:  # where test_golden.py takes VGG16, which compiles longest
     NETS = ["alex", "squeeze"]
+SQUEEZE_LATER = [
+    pytest.param(net, marks=pytest.mark.slow) if net == "squeeze" else net for net in NETS
+]
 any_images = settings(max_examples=2 if ON_JAX else 12, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.tuples(st.integers(0, 40), st.integers(0, 40))
@@ -119,7 +122,7 @@ def test_maps_average_to_the_distance_where_nothing_is_resized(golden):
     np.testing.assert_allclose(maps.mean((1, 2, 3)), distance, rtol=0.02)
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg", pytest.param("squeeze", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("net", SQUEEZE_LATER)
 def test_gradients_are_finite_at_equal_and_at_black_images(build, net):
     """Also where features vanish, which makes the official gradient NaN."""
     height, width = (LEAST[net] + extra for extra in (9, 3))
@@ -231,7 +234,7 @@ def test_channels_weigh_as_the_heads_say(build, photos):
 
 @pytest.mark.filterwarnings("ignore:.* spans")  # told once by a metric that tests share
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("net", ["alex", "vgg", pytest.param("squeeze", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("net", SQUEEZE_LATER)
 def test_the_distance_of_an_image_that_is_not_finite_is_nan(build, net, value):
     """And only that one: a diverged model must not look well."""
     x = random_images(net, 0, (9, 3)) / np.float32(127.5) - 1

@@ -23,23 +23,23 @@ def tuned():
     return metric
 
 
-def test_stateless_calls_use_the_values_they_are_given(images, tuned):
+@pytest.fixture(scope="module")
+def values(tuned):
     """What Orbax keeps of a model: the values of its variables."""
-    values = [
+    return [
         [numbers(variable) for variable in variables]
         for variables in (tuned.trainable_variables, tuned.non_trainable_variables)
     ]
+
+
+def test_stateless_calls_use_the_values_they_are_given(images, tuned, values):
     found, _ = lpips_tf.LPIPS().stateless_call(*values, *images)
     np.testing.assert_allclose(numbers(found), numbers(tuned(*images)), rtol=1e-5)
 
 
-def test_stateless_calls_check_what_calls_check(images, tuned):
+def test_stateless_calls_check_what_calls_check(images, tuned, values):
     """Otherwise the backends would broadcast one batch, or one row of a mask, to the other."""
     x, y = images
-    values = [
-        [numbers(variable) for variable in variables]
-        for variables in (tuned.trainable_variables, tuned.non_trainable_variables)
-    ]
     for arguments, message in (
         ((x, y[:1]), "same shape"),
         ((x, y[:, :, :1]), "31x31 pixels"),
