@@ -151,6 +151,7 @@ class LPIPS(keras.Model):
 
         scaled = self.version != "0.0"
         features = Features(self.backbone, scaled, self.value_range, self.compute_dtype)
+        self._result_dtype = features.dtype
         distance = Distance(features, self.heads, self.spatial, self.variables)
         self._distances = self._compiled(distance.of_batches)
         self._explanation = self._compiled(distance.explained)
@@ -310,6 +311,22 @@ class LPIPS(keras.Model):
     ) -> tuple[int | None, ...]:
         """(N, H, W, 3) to (N,), or to (N, H, W, 1) for `spatial=True`."""
         return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
+
+    def compute_output_spec(
+        self,
+        in0: Any,
+        in1: Any,
+        return_per_layer: bool = False,
+        training: bool | None = None,
+        mask: Any = None,
+    ) -> Any:
+        """The symbols of what a call returns; Keras makes of a shape one of the policy's dtype."""
+        known = zip(in0.shape, in1.shape, strict=True)
+        shape = self.compute_output_shape(tuple(b if a is None else a for a, b in known))
+        distance, *layers = (
+            keras.KerasTensor(shape, self._result_dtype) for _ in (0, *self.backbone.outputs)
+        )
+        return (distance, layers) if return_per_layer else distance
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         """None: distances carry no Keras mask."""

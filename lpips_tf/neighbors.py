@@ -21,6 +21,7 @@ from lpips_tf._neighbors.grouping import groups
 from lpips_tf._neighbors.sketches import Sketch
 from lpips_tf._support.arguments import check_count, is_number, shown
 from lpips_tf.metric import LPIPS, check_metric
+from lpips_tf.weights import keras_stores
 
 __all__ = ["Index", "Neighbors", "Sketch", "groups"]
 
@@ -39,6 +40,8 @@ class Neighbors(NamedTuple):
 class Index:
     """Images of one size, to be searched by LPIPS.
 
+    The metric's weights must stay as they are: with others, the index is of no use.
+
     Args:
         metric: the `LPIPS` that compares.
         images: (N, H, W, 3) uint8, an array or a data set that gives arrays for slices.
@@ -55,6 +58,7 @@ class Index:
         self.names = list(names)
         self.sketch = sketch
         self.index = index
+        self._weights = keras_stores.fingerprint(metric)
 
     @classmethod
     def build(
@@ -110,9 +114,10 @@ class Index:
             candidates: number of images that FAISS finds and LPIPS then sorts.
 
         Raises:
-            ValueError: queries of another shape or type, `k` below 1, or a metric whose weights are
-                not finite.
+            ValueError: queries of another shape or type, `k` below 1, or a metric whose weights
+                have changed since, or are not finite.
         """
+        self._check_weights()
         queries = self._checked_queries(queries)
         check_count("k", k)
         check_count("candidates", candidates)
@@ -138,8 +143,10 @@ class Index:
             progress: called as `progress(done, total)` after each batch.
 
         Raises:
-            ValueError: a threshold below 0 or NaN, or a kind of index that FAISS cannot search so.
+            ValueError: a threshold below 0 or NaN, a kind of index that FAISS cannot search so, or
+                a metric whose weights have changed since.
         """
+        self._check_weights()
         if not is_number(threshold) or not threshold >= 0:
             raise ValueError(f"Expected a threshold of at least 0. Received: {shown(threshold)}")
         radius = SLACK * threshold + ROUNDING
@@ -157,13 +164,19 @@ class Index:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one HDF5 file, which appears whole or not at all.
 
+        Weights stay in the files that the metric's arguments name. Weights that are in none, such
+        as trained ones, must be saved with the metric (`metric.save`), and given to `load` so.
+
         Raises:
             OSError: it cannot be written.
+            ValueError: the metric's weights have changed since the index was built.
         """
         import faiss
 
+        self._check_weights()
         content = index_files.Content(
             metric=self.metric.get_config(),
+            weights=self._weights,
             sketch=self.sketch._asdict(),
             names=self.names,
             images=self.images,
@@ -183,7 +196,7 @@ class Index:
 
         Raises:
             OSError: the file is missing, damaged, or no index.
-            ValueError: it was built with another metric.
+            ValueError: it was built with another metric, or with other weights.
         """
         import faiss
 
@@ -195,7 +208,19 @@ class Index:
             metric = LPIPS.from_config(content.metric)
         elif different := _differences(metric.get_config(), content.metric):
             raise ValueError(f"Expected the metric that {path} was built with: {different}")
+        if keras_stores.fingerprint(metric) != content.weights:
+            raise metric._missing_weights or ValueError(
+                f"Expected a metric with the weights that {path} was built with, which are not "
+                "those of its files: load(path, metric). Received: other weights"
+            )
         return cls(metric, content.images, content.names, Sketch(**content.sketch), index)
+
+    def _check_weights(self) -> None:
+        if keras_stores.fingerprint(self.metric) != self._weights:
+            raise ValueError(
+                "Expected the weights that the index was built with. Received: a metric whose "
+                "weights have changed since"
+            )
 
     def _nearest(
         self, embedding: npt.NDArray[Any], k: int, candidates: int

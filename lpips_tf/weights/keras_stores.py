@@ -64,14 +64,15 @@ def load(metric: Network, store: Any) -> OSError | None:
 
 
 def fingerprint(metric: Network) -> str | None:
-    """A digest of the weights of a metric, or None if all of them come with the package."""
+    """A digest of a metric's weights, whatever their dtype; None if all come with the package."""
     digest, others = hashlib.sha256(), False
     for part in _parts(metric).values():
         if not (part.source == part.name and _true(part.has)):
             others = True
             for name, variable in sorted(loading.variables(part.layers).items()):
                 digest.update(name.encode())
-                digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+                array = keras.ops.convert_to_numpy(variable)
+                digest.update(array.astype(np.float64).tobytes())  # equal in any dtype
     return digest.hexdigest() if others else None
 
 

@@ -103,9 +103,22 @@ def test_flags_of_a_frozen_metric_are_saved():
 # Models
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("spatial", [False, True])
+def test_symbols_are_like_results(spatial, dtype):
+    metric = lpips_tf.LPIPS(spatial=spatial, dtype=dtype)
+    images = keras.Input((None, 33, 3)), keras.Input((32, None, 3), batch_size=2)
+    for options in ({}, {"return_per_layer": True}):
+        symbols = metric(*images, **options)
+        results = metric(*np.zeros((2, 2, 32, 33, 3), "float32"), **options)
+        keras.tree.assert_same_structure(symbols, results)
+        for a, b in zip(keras.tree.flatten(symbols), keras.tree.flatten(results), strict=True):
+            assert (a.shape, a.dtype) == (tuple(b.shape), keras.backend.standardize_dtype(b.dtype))
+
+
 @pytest.mark.parametrize(
     "function",
-    ["embed", "distances", "explain", "maps", "layer_maps", "normalized_features"],
+    ["__call__", "embed", "distances", "explain", "maps", "layer_maps", "normalized_features"],
 )
 @pytest.mark.parametrize(
     "shape",
@@ -115,9 +128,10 @@ def test_flags_of_a_frozen_metric_are_saved():
 def test_functions_of_a_metric_build_models(build, x, y, tmp_path, function, shape):
     images = [x] if function == "embed" else [x, y]
     inputs = [keras.Input(shape) for _ in images]
-    model = keras.Model(inputs, getattr(build(), function)(*inputs))
+    options = {"return_per_layer": True} if function in ("__call__", "maps") else {}
+    model = keras.Model(inputs, getattr(build(), function)(*inputs, **options))
     model.save(tmp_path / "model.keras")
-    expected = keras.tree.flatten(getattr(build(), function)(*images))
+    expected = keras.tree.flatten(getattr(build(), function)(*images, **options))
     for found in (model(images), keras.saving.load_model(tmp_path / "model.keras")(images)):
         for a, b in zip(keras.tree.flatten(found), expected, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-7)

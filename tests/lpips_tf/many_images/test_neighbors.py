@@ -6,6 +6,7 @@ import pytest
 from benchmarks.synthetic_bapps import distorted
 
 import lpips_tf
+from lpips_tf import weights
 from lpips_tf.neighbors import Index, Sketch, groups
 
 
@@ -171,6 +172,50 @@ def test_an_index_of_another_metric_is_refused(index, tmp_path, build):
     index.save(tmp_path / "index.h5")
     with pytest.raises(ValueError, match=r"built with: version='0.1', received '0.0'"):
         Index.load(tmp_path / "index.h5", build(version="0.0"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ("random", ValueError, r"weights that .*index\.h5 was built with"),
+        ("in place", ValueError, r"weights that .*index\.h5 was built with"),
+        ("in the file", ValueError, r"weights that .*index\.h5 was built with"),
+        ("file is gone", OSError, r"heads\.h5"),
+    ],
+)
+def test_an_index_of_weights_that_are_no_longer_had_is_refused(
+    change, error, message, crops, tmp_path
+):
+    """It would find other images at other distances, with no sign of it."""
+    heads, path = tmp_path / "heads.h5", tmp_path / "index.h5"
+    weights.write_heads(heads, lpips_tf.LPIPS(head_weights=None))
+    metric = lpips_tf.LPIPS(head_weights=None if change == "random" else heads)
+    if change == "in place":
+        metric.heads[0].kernel.assign(metric.heads[0].kernel * 2)
+    index = Index.build(metric, crops[:20])
+    index.save(path)
+    if change == "in the file":
+        weights.write_heads(heads, lpips_tf.LPIPS())
+    elif change == "file is gone":
+        heads.unlink()
+    with pytest.raises(error, match=message):
+        Index.load(path)
+    loaded = Index.load(path, metric)
+    np.testing.assert_array_equal(loaded.search(crops[:3])[0], index.search(crops[:3])[0])
+
+
+def test_an_index_whose_metric_has_changed_is_of_no_use(crops, tmp_path):
+    index = Index.build(lpips_tf.LPIPS(), crops[:20])
+    kernel = index.metric.heads[0].kernel
+    kernel.assign(kernel * 2)
+    for use in (
+        lambda: index.search(crops[:1]),
+        lambda: list(index.pairs(0.1)),
+        lambda: index.save(tmp_path / "index.h5"),
+    ):
+        with pytest.raises(ValueError, match="weights have changed since"):
+            use()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "index", "missing", "other"])
