@@ -1,6 +1,6 @@
 """LPIPS, the perceptual distance between images, for TensorFlow and Keras."""
 
-import importlib
+import importlib.util
 from types import ModuleType
 
 from lpips_tf import (
@@ -37,14 +37,14 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Modules that need more packages, and the extras that bring these; None for a package itself.
+# Modules that need one more package: its name, and what installs it if that is an extra.
 LAZY = {
-    "beam": "lpips-tf[beam]",
-    "callbacks": None,
-    "evaluation": None,
-    "export": None,
-    "neighbors": "lpips-tf[neighbors]",
-    "plots": None,
+    "beam": ("apache_beam", "lpips-tf[beam]"),
+    "callbacks": ("tensorboard", None),
+    "evaluation": ("tensorflow", None),
+    "export": ("tensorflow", None),
+    "neighbors": ("faiss", "lpips-tf[neighbors]"),
+    "plots": ("matplotlib", None),
 }
 
 
@@ -55,11 +55,14 @@ def __getattr__(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
+        _, extra = LAZY[name]
         raise ImportError(
             f"lpips_tf.{name} needs {error.name}, which is not installed: "
-            f'pip install "{LAZY[name] or error.name}"'
+            f'pip install "{extra or error.name}"'
         ) from error
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LAZY})
+    # `help` and others name all that is listed here, and stop at an ImportError.
+    usable = (name for name, (package, _) in LAZY.items() if importlib.util.find_spec(package))
+    return sorted({*globals(), *usable})

@@ -75,7 +75,9 @@ def _intact(path: Path) -> bool:
 def _fetch(folder: str) -> str:
     # Keras draws its progress bar on standard output; it belongs on the terminal, or nowhere.
     nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (closed below)
-    with nowhere, contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else nowhere):
+    # A process without a console has no standard error.
+    shows = sys.stderr is not None and sys.stderr.isatty()
+    with nowhere, contextlib.redirect_stdout(sys.stderr if shows else nowhere):
         try:
             fetched: str = keras.utils.get_file(
                 Path(SQUEEZENET_URL).name,

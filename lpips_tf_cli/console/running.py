@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import warnings
-from typing import Any, cast
+from typing import Any
 
 import typer
 
@@ -34,11 +34,13 @@ def run(app: typer.Typer, name: str) -> None:
     """
     codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up first
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # None: closed by the caller
-            cast(io.TextIOWrapper, stream).reconfigure(errors="bytes_or_escapes")
-    if sys.stdout is None:
+    if sys.stdout is None:  # closed by the caller
         sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="bytes_or_escapes")
     warned: set[str] = set()
     alike: collections.Counter[str] = collections.Counter()
 
@@ -81,6 +83,15 @@ class _Closed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         raise OSError("Cannot print: standard output is closed")
+
+
+def _nowhere() -> io.TextIOWrapper:
+    """Standard error that the caller closed: messages are lost, but not written into a file.
+
+    The next file that is opened would get the number 2, which TensorFlow writes its log to.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    return open(2, "w")
 
 
 def _usage(error: typer.TyperException) -> str:

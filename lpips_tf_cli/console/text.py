@@ -20,5 +20,5 @@ def counted(count: int, noun: str) -> str:
 
 def say(name: str, message: str) -> None:
     """Prints a line on standard error."""
-    if sys.stderr is not None:  # one write, as threads may warn at the same time
-        sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")
+    # One write, as threads may warn at the same time.
+    sys.stderr.write(f"{name}: {printable(' '.join(message.split()))}\n")

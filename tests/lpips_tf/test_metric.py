@@ -1,5 +1,7 @@
 """LPIPS as TensorFlow and Keras use it."""
 
+import inspect
+import pydoc
 import subprocess
 import sys
 import textwrap
@@ -236,10 +238,20 @@ def test_importing_the_package_imports_no_extra_and_registers_the_metric():
 
 def test_modules_that_need_an_extra_are_imported_when_they_are_named():
     names = ("export", "evaluation", "neighbors", "plots")
-    assert {*names, "beam"} <= set(dir(lpips_tf))
+    assert set(names) <= set(dir(lpips_tf))
     for name in names:
         assert getattr(lpips_tf, name).__name__ == f"lpips_tf.{name}"
     assert not hasattr(lpips_tf, "something")
+
+
+def test_help_leaves_out_modules_whose_packages_are_missing(monkeypatch):
+    """`help` and others would stop at the first of them."""
+    for package in ("apache_beam", "faiss"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were missing
+    assert "distance_matrix(" in pydoc.render_doc(lpips_tf)
+    members = dict(inspect.getmembers(lpips_tf))
+    assert {"plots", "LPIPS"} <= members.keys()
+    assert not {"beam", "neighbors"} & members.keys() - vars(lpips_tf).keys()
 
 
 def test_negative_heads_have_no_embedding(photos):

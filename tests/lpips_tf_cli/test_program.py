@@ -89,6 +89,22 @@ def test_a_closed_standard_output_is_told(folder):
 
 
 @pytest.mark.slow
+def test_a_closed_standard_error_changes_nothing_else(folder):
+    """Nor does a file that the command opens get its number, and with it TensorFlow's log."""
+    arguments = ["dirs", "d0", "d1", "--output", "distances.csv"]
+    for command in ('"$0" "$@"', '"$0" "$@" 2>&-'):
+        done = subprocess.run(
+            ["sh", "-c", command, PROGRAM, *arguments], cwd=folder, capture_output=True, check=True
+        )
+        assert done.stdout
+        assert done.stderr == b""
+        lines = (folder / "distances.csv").read_bytes().splitlines()
+        assert all(line.count(b",") == 1 for line in lines)
+    broken = ["sh", "-c", '"$0" "$@" 2>&-', PROGRAM, "dirs", "d0", "d9"]
+    assert subprocess.run(broken, cwd=folder, check=False).returncode == 1
+
+
+@pytest.mark.slow
 def test_letters_that_an_encoding_lacks_are_escaped(folder):
     done = subprocess.run(
         [PROGRAM, "dirs", "d0", "d1"], cwd=folder, capture_output=True, check=True,
