@@ -70,11 +70,13 @@ def key(metric: LPIPS, data: str) -> str:
     """Returns the name of the cache file for a metric's backbone and a data set.
 
     Args:
-        metric: the name depends on its network, version and convolutions.
+        metric: the name depends on its network, version, convolutions, dtype policy and range.
         data: whatever identifies the data.
     """
     described = hashlib.sha256()
-    described.update(json.dumps([FORMAT, metric.net, metric.version, data]).encode())
+    policy, span = metric.dtype_policy.name, metric.value_range
+    named = [FORMAT, metric.net, metric.version, policy, span, data]
+    described.update(json.dumps(named).encode())
     for variable in metric.backbone.variables:
         described.update(ops.convert_to_numpy(variable).tobytes())
     return f"{metric.net}-{metric.version}-{described.hexdigest()[:16]}"
@@ -158,7 +160,7 @@ def read(path: str | os.PathLike[str], metric: LPIPS) -> npt.NDArray[Any]:
 
 
 def record_type(metric: LPIPS) -> np.dtype[np.void]:
-    """The type of a record in a file, by the channels of the metric's heads."""
-    channels = sum(head.channels for head in metric.heads)
+    """The type of a record in a file, by the channels of the metric's layers."""
+    channels = sum(features.shape[-1] for features in metric.backbone.outputs)
     fields: list[Any] = [("differences", "<f4", (2, 2, channels)), ("judge", "<f4")]
     return np.dtype(fields)

@@ -136,12 +136,12 @@ class LPIPS(keras.Model):
         super().__init__(name=name, dtype=checked_policy(dtype), autocast=False)
         self.net = net
         self.version = version
-        self.lpips = lpips
-        self.spatial = spatial
+        self.lpips = bool(lpips)  # NumPy's scalars cannot be saved
+        self.spatial = bool(spatial)
         self.value_range = checked_range(value_range)
         self.backbone_weights = checked_source("backbone_weights", backbone_weights)
         self.head_weights = checked_source("head_weights", head_weights)
-        self.dropout = dropout
+        self.dropout = float(dropout)
 
         with at_once():
             self._build_parts()

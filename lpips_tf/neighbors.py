@@ -99,7 +99,7 @@ class Index:
         images = _checked_images(images)
         names = _checked_names(names, len(images))
         length = int(metric.embed(images[:1]).shape[1])
-        sketch = Sketch(length, min(dimensions, length), seed)
+        sketch = Sketch(length, min(int(dimensions), length), int(seed))
         short = np.concatenate(
             [sketch(embeddings) for embeddings in embed_in_batches(metric, images, progress)]
         )

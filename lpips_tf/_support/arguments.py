@@ -95,4 +95,5 @@ def checked_policy(dtype: Any) -> keras.DTypePolicy:
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a real number, other than True and False."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    numbers = (int, float, np.integer, np.floating)
+    return isinstance(value, numbers) and not isinstance(value, bool)

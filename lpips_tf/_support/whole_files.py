@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path, whose file becomes `path` when the block ends without error.
 
     The temporary file lies beside `path` and keeps its suffix, because libraries choose formats by
-    it. If the block raises, `path` is as it was.
+    it. If the block raises, `path` is as it was. A file that is replaced leaves its permissions to
+    the new one.
 
     Raises:
         OSError: the folder is missing or cannot be written to, or `path` is a folder.
@@ -41,7 +43,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private; an ordinary file is not
+        # mkstemp's files are private; an ordinary file is not.
+        mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
+        temporary.chmod(stat.S_IMODE(mode))
         temporary.replace(target)
     except OSError as error:
         if error.errno in FULL:

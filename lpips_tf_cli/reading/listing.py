@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -148,6 +149,6 @@ def _listed(path: Path) -> list[str]:
     names = [str(PurePosixPath(name)) for name in names]
     if not names:
         raise ValueError(f"Expected a file with a name on each line. Received: {path} without any")
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"Expected each name once. Received: {path} with {twice[0]} again")
     return names

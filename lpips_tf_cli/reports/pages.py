@@ -90,12 +90,13 @@ class Page:
 
     @property
     def histogram(self) -> list[HistogramBar]:
-        """The bars of the distances' histogram."""
-        largest = max(self.distances) or 1.0
+        """The bars of the histogram of the distances that are finite."""
+        distances = [distance for distance in self.distances if math.isfinite(distance)]
+        largest = max(distances, default=0) or 1.0
         step = 10 ** math.floor(math.log10(largest)) / 2
-        counts, edges = np.histogram(self.distances, BARS, (0, math.ceil(largest / step) * step))
+        counts, edges = np.histogram(distances, BARS, (0, math.ceil(largest / step) * step))
         return [
-            HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / counts.max()))
+            HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / max(counts.max(), 1)))
             for i, n in enumerate(counts)
         ]
 

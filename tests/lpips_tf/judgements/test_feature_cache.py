@@ -82,13 +82,20 @@ def test_noise_has_the_moments_of_dropout(triplets, tmp_path):
 def test_the_key_is_of_data_network_version_and_weights():
     metrics = [
         lpips_tf.LPIPS(), lpips_tf.LPIPS(version="0.0"), lpips_tf.LPIPS("vgg"),
-        lpips_tf.LPIPS(backbone_weights=None),
+        lpips_tf.LPIPS(backbone_weights=None), lpips_tf.LPIPS(dtype="mixed_bfloat16"),
+        lpips_tf.LPIPS(value_range=(0, 1)),
     ]  # fmt: skip
     keys = [feature_cache.key(metric, "data") for metric in metrics]
     keys.append(feature_cache.key(metrics[0], "other data"))
-    assert len(set(keys)) == 5
+    assert len(set(keys)) == 7
     again = lpips_tf.LPIPS(head_weights=None)  # heads do not matter
     assert feature_cache.key(again, "data") == keys[0]
+
+
+def test_heads_do_not_matter(triplets, tmp_path):
+    expected = cached(lpips_tf.LPIPS(), triplets, tmp_path)["differences"].copy()
+    found = cached(lpips_tf.LPIPS(lpips=False), triplets, tmp_path)["differences"]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_file_is_whole_or_not_there(triplets, tmp_path):

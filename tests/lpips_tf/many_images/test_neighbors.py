@@ -168,6 +168,12 @@ def test_queries_are_images_like_those_of_the_index(index, crops):
         index.search(crops[:1], k=0)
 
 
+def test_arguments_may_be_scalars_of_numpy(crops, tmp_path):
+    metric = lpips_tf.LPIPS(lpips=np.True_, spatial=np.False_, dropout=np.float32(0.5))
+    Index.build(metric, crops[:3], dimensions=np.int64(8), seed=np.int64(3)).save(tmp_path / "a.h5")
+    assert Index.load(tmp_path / "a.h5").metric.get_config() == lpips_tf.LPIPS().get_config()
+
+
 def test_an_index_of_another_metric_is_refused(index, tmp_path, build):
     index.save(tmp_path / "index.h5")
     with pytest.raises(ValueError, match=r"built with: version='0.1', received '0.0'"):

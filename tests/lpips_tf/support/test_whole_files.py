@@ -45,6 +45,14 @@ def test_a_file_is_readable_like_any_new_one(tmp_path):
     assert len(modes) == 1
 
 
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "out"
+    path.touch(0o600)
+    with written_whole(path) as temporary:
+        temporary.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_folder_in_the_place_of_a_file_and_a_missing_folder_are_told(tmp_path):
     with (
         pytest.raises(IsADirectoryError, match=r"Cannot write .*: it is a folder"),
