@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from lpips_tf._support.arguments import shown
+from lpips_tf._support.arguments import checked_size, shown
 from lpips_tf._support.color_profiles import Profile, to_convert
 
 # The formats that are listed in folders. Pillow opens more, among them PDF and HDF5 files.
@@ -64,7 +64,13 @@ def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[n
 
     Returns:
         (height, width, 3) uint8; the image itself, if it has this size.
+
+    Raises:
+        ValueError: an image of another shape or type, or a size below 1.
     """
+    if getattr(image, "ndim", None) != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"Expected an image (H, W, 3) of uint8. Received: {shown(image)}")
+    size = checked_size("size", size)
     if image.shape[:2] == size:
         return image
     resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.LANCZOS)
@@ -79,9 +85,9 @@ def decode(content: bytes, name: str, srgb: bool = False) -> npt.NDArray[np.uint
         return _pixels(image, name, srgb)
 
 
-def from_pillow(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+def from_pillow(image: Image.Image, name: str, srgb: bool = False) -> npt.NDArray[np.uint8]:
     """Converts a Pillow image as `load` converts that of a file; warnings call it `name`."""
-    return _pixels(image, name, srgb=False)
+    return _pixels(image, name, srgb)
 
 
 def size(path: str | os.PathLike[str]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from keras import ops
 from lpips_tf import metric as metric_module
 from lpips_tf._backend.execution import at_once
 from lpips_tf._backend.tensors import accurate_dtype
-from lpips_tf._support.arguments import check_count, shown
+from lpips_tf._support.arguments import check_count, checked_size, shown
 from lpips_tf._support.sample_weights import split
 from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given
@@ -99,8 +99,8 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
     of 0 to `conditions` - 1.
 
     Args:
-        conditions: how many there are; None if all images belong to one.
         net: "alex" by default, or another network of `lpips_tf.LPIPS`.
+        conditions: how many there are; None if all images belong to one.
         image_size: (H, W) of the images; None takes that of the first batch. A compiled step of a
             model whose output has no static size needs it.
         metric: an `lpips_tf.LPIPS` to compute with, as for `LPIPS`.
@@ -114,15 +114,15 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         metric: the `lpips_tf.LPIPS` that embeds the images.
 
     Raises:
-        ValueError: `metric` beside other arguments of a metric, or what
-            `lpips_tf.LPIPS` refuses.
+        ValueError: fewer than one condition, an `image_size` that is no (H, W) or too small for the
+            network, `metric` beside other arguments of a metric, or what `lpips_tf.LPIPS` refuses.
     """
 
     def __init__(
         self,
-        conditions: int | None = None,
         net: str | None = None,
         *,
+        conditions: int | None = None,
         image_size: tuple[int, int] | None = None,
         metric: metric_module.LPIPS | None = None,
         name: str = "mean_pairwise_lpips",
@@ -132,11 +132,11 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         super().__init__(name=name, dtype=accurate_dtype())
         if conditions is not None:
             check_count("conditions", conditions)
-        self.conditions = conditions
+        self.conditions = None if conditions is None else int(conditions)
         self.metric = made_or_given(metric, net, "alex", dtype, options)
         self.image_size: tuple[int, int] | None = None
         self._direction = "up"
-        rows = conditions or 1
+        rows = self.conditions or 1
         self.counts = self.add_variable((rows,), "zeros", self.dtype, name="counts")
         self.squares = self.add_variable((rows,), "zeros", self.dtype, name="squares")
         self.totals: Any = None  # made when the size of images is known
@@ -144,8 +144,7 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
             self._build(image_size)
 
     def _build(self, image_size: tuple[int, int]) -> None:
-        height, width = image_size
-        self.image_size = (height, width)
+        height, width = self.image_size = checked_size("image_size", image_size)
         with at_once():
             length = self.metric.embed(keras.KerasTensor((1, height, width, 3))).shape[1]
             self.totals = self.add_variable(
@@ -198,7 +197,7 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         elif any(b not in (a, None) for a, b in zip(self.image_size, shape[1:3], strict=True)):
             height, width = self.image_size
             raise ValueError(
-                f"Expected images of {height}x{width} pixels. Received: y_pred.shape={shape}"
+                f"Expected images (N, {height}, {width}, 3). Received: y_pred.shape={shape}"
             )
 
     def _checked_conditions(self, conditions: Any, images: Any) -> Any:

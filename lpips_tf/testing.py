@@ -19,6 +19,7 @@ from PIL import Image
 from lpips_tf import images
 from lpips_tf._support.arguments import is_number, shown
 from lpips_tf._support.image_batches import as_rgb
+from lpips_tf._support.sizes import shown_size
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.metric import LPIPS, check_metric
 
@@ -61,9 +62,10 @@ def assert_similar(
     check_metric(metric)
     pair = as_array("actual", actual), as_array("expected", expected)
     if pair[0].shape != pair[1].shape:
+        sizes = [shown_size(image.shape) for image in pair]
         raise AssertionError(
             "Expected images of one size. "
-            f"Received: actual of {_size(pair[0])} pixels and expected of {_size(pair[1])}"
+            f"Received: actual of {sizes[0]} pixels and expected of {sizes[1]}"
         )
     found = metric.explain(pair[1][None], pair[0][None])
     distance = float(keras.ops.convert_to_numpy(found.distance)[0])
@@ -102,10 +104,6 @@ def as_array(name: str, image: Any) -> npt.NDArray[Any]:
             f"Received: {shown(image)}"
         )
     return np.asarray(as_rgb(keras.ops.convert_to_numpy(image)[None])[0])
-
-
-def _size(image: npt.NDArray[Any]) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
 
 
 def _where(values: npt.NDArray[Any]) -> str:

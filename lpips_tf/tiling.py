@@ -21,6 +21,7 @@ from keras import ops
 from lpips_tf._backend.execution import is_traced
 from lpips_tf._networks.receptive_fields import Field, receptive_fields
 from lpips_tf._support.arguments import check_whole, shown
+from lpips_tf._support.sizes import check_min_size
 from lpips_tf.metric import LPIPS, check_metric
 
 Map = Callable[[int, int], npt.NDArray[np.float32]]
@@ -189,11 +190,8 @@ def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, in
             "Expected two images of one shape (H, W, 3). "
             f"Received: in0.shape={shapes[0]}, in1.shape={shapes[1]}"
         )
-    if min(shapes[0][:2]) < metric.min_size:
-        raise ValueError(
-            f"Expected images of at least {metric.min_size}x{metric.min_size} pixels for "
-            f"net={metric.net!r}. Received: {shapes[0][0]}x{shapes[0][1]}"
-        )
+    received = f"in0.shape={shapes[0]}"
+    check_min_size(shapes[0][:2], metric.min_size, f"net={metric.net!r}", received)
     check_whole("tile", tile)
     if tile < least_tile(metric):
         raise ValueError(

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from lpips_tf import images
-from lpips_tf._support.arguments import check_count
-from lpips_tf._support.resizing import shown
+from lpips_tf._support.arguments import check_count, checked_size
+from lpips_tf._support.sizes import shown_size
 from tfds_bapps.manifest_rows import KINDS, Row, read_rows
 
 Example = dict[str, tf.Tensor]
@@ -54,8 +54,9 @@ def load_manifest(
 
     Raises:
         OSError: the table cannot be read.
-        ValueError: it lacks columns, or has those of both kinds, or no rows; or a row has a path
-            that leaves the folder, a judgement outside [0, 1], or an opinion that is no number.
+        ValueError: a `size` that is no (height, width); the table lacks columns, or has those of
+            both kinds, or no rows; or a row has a path that leaves the folder, a judgement outside
+            [0, 1], or an opinion that is no number.
     """
     reading = Reading(size, crop)
     kind, rows = read_rows(path)
@@ -103,14 +104,16 @@ class Reading:
         crop: side in pixels of a square that is cut from them.
 
     Raises:
-        ValueError: `crop` is below 1.
+        ValueError: a `size` that is no (height, width), or a side or `crop` below 1.
     """
 
     size: tuple[int, int] | None = None
     crop: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks the crop."""
+        """Checks both."""
+        if self.size is not None:
+            checked_size("size", self.size)
         if self.crop is not None:
             check_count("crop", self.crop)
 
@@ -139,9 +142,10 @@ class Reading:
             found = [images.resize(image, self.size) for image in found]
         for name, image in zip(names, found, strict=True):
             if image.shape != found[0].shape:
+                first, other = (shown_size(one.shape) for one in (found[0], image))
                 raise ValueError(
-                    f"Expected images of one size. Received: {names[0]} of "
-                    f"{shown(found[0].shape[:2])} pixels and {name} of {shown(image.shape[:2])}"
+                    "Expected images of one size. "
+                    f"Received: {names[0]} of {first} pixels and {name} of {other}"
                 )
         return found if self.crop is None else self._cropped(names[0], found, place)
 
@@ -163,7 +167,7 @@ def check_crop(name: str | os.PathLike[str], size: tuple[int, int], crop: int | 
     if crop is not None and min(size) < crop:
         raise ValueError(
             f"Expected images of at least {crop}x{crop} pixels, the crop. "
-            f"Received: {name} of {shown(size)}"
+            f"Received: {name} of {shown_size(size)}"
         )
 
 

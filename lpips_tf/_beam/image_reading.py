@@ -14,7 +14,8 @@ from apache_beam.metrics.metric import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from lpips_tf import images
-from lpips_tf._support.resizing import Resizing, is_distorted, shown
+from lpips_tf._support.resizing import Resizing, is_distorted
+from lpips_tf._support.sizes import check_min_size, shown_size
 from lpips_tf.metric import NETWORKS
 
 NAMESPACE = "lpips_tf"  # of the counters
@@ -77,10 +78,11 @@ class Read(beam.DoFn):
         size = resizing.of_image(reference)
         if is_distorted(reference, image):
             self._distorted.inc()
-        return {**element, "resized": shown(size)}, [images.resize(one, size) for one in loaded]
+        resized = [images.resize(one, size) for one in loaded]
+        return {**element, "resized": shown_size(size)}, resized
 
     def _check_sizes(self, element: Element, loaded: Sequence[npt.NDArray[np.uint8]]) -> None:
-        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in loaded]
+        sizes = [shown_size(image.shape) for image in loaded]
         named = " and ".join(
             f"{element[field]} of {size}" for field, size in zip(self._fields, sizes, strict=True)
         )
@@ -88,9 +90,7 @@ class Read(beam.DoFn):
             raise ValueError(
                 f"Expected images of one size. Received: {named} pixels. To resize them, use resize"
             )
-        if min(loaded[0].shape[:2]) < self._min_size:
-            least = f"{self._min_size}x{self._min_size}"
-            raise ValueError(f"Expected images of at least {least} pixels. Received: {named}")
+        check_min_size(loaded[0].shape[:2], self._min_size, received=named)
 
 
 def _loaded(element: Element, field: str, srgb: bool) -> npt.NDArray[np.uint8]:

@@ -56,6 +56,15 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"Expected {name} of at least {least}. Received: {value}")
 
 
+def checked_size(name: str, size: Any) -> tuple[int, int]:
+    """The (height, width) that was given; raises ValueError unless both are at least 1."""
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ValueError(f"Expected {name}=(height, width). Received: {name}={shown(size)}")
+    for side, number in zip(("height", "width"), size, strict=True):
+        check_count(f"{name}'s {side}", number)
+    return int(size[0]), int(size[1])
+
+
 def check_share(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a number in [0, 1)."""
     if not is_number(value) or not 0 <= value < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-Size = tuple[int, int]  # (height, width) in pixels
+from lpips_tf._support.sizes import Size, shown_size
 
 MOST_PIXELS = 178_956_970  # of an image, as Pillow reads it
 
@@ -53,7 +53,7 @@ class Resizing:
         if sides[0] * longer > MOST_PIXELS:
             raise ValueError(
                 f"Expected at most {MOST_PIXELS:,} pixels. "
-                f"Received: {sides[0]}x{longer}, from an image of {shown(size)}"
+                f"Received: {shown_size((longer, sides[0]))}, from an image of {shown_size(size)}"
             )
         return (sides[0], longer) if size[0] <= size[1] else (longer, sides[0])
 
@@ -70,8 +70,3 @@ def is_distorted(reference: Size, image: Size) -> bool:
     """
     difference = abs(image[0] * reference[1] - image[1] * reference[0])
     return difference > max(*image, *reference)
-
-
-def shown(size: Size) -> str:
-    """The size as width x height."""
-    return f"{size[1]}x{size[0]}"

@@ -9,7 +9,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from lpips_tf._support.arguments import check_choice, check_whole, shown
+from lpips_tf._support.arguments import check_choice, checked_size
+from lpips_tf._support.sizes import check_min_size
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet, weights
 from lpips_tf.metric import LPIPS
@@ -44,18 +45,9 @@ def export_litert(
     """
     check_exportable(metric)
     check_choice("quantize", quantize, QUANTIZATIONS)
-    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 2:
-        raise ValueError(
-            f"Expected input_shape=(height, width). Received: input_shape={shown(input_shape)}"
-        )
-    height, width = input_shape
-    check_whole("height", height)
-    check_whole("width", width)
-    if min(height, width) < metric.min_size:
-        raise ValueError(
-            f"Expected images of at least {metric.min_size}x{metric.min_size} pixels for "
-            f"net={metric.net!r}. Received: {height}x{width}"
-        )
+    height, width = checked_size("input_shape", input_shape)
+    received = f"input_shape={height, width}"
+    check_min_size((height, width), metric.min_size, f"net={metric.net!r}", received)
     module = tf.Module()
     module.weights = weights(metric)
     with quiet():

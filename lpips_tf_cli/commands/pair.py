@@ -131,19 +131,22 @@ def pair(
 
 
 def _print(images: list[Path], compared: list[Compared], resized: bool) -> None:
+    from lpips_tf._support.sizes import shown_size
     from lpips_tf_cli.distances.rows import text_of
 
     for image, (size, (figures,)) in zip(images, compared, strict=True):
-        at = f" (resized to {size[1]}x{size[0]})" if resized else ""
+        at = f" (resized to {shown_size(size)})" if resized else ""
         print(f"{printable(image)}: {text_of(figures)}{at}")
 
 
 def _print_json(
     reference: Path, images: list[Path], compared: list[Compared], resized: bool
 ) -> None:
+    from lpips_tf._support.sizes import shown_size
+
     columns = ["reference", "image", *compared[0].figures[0], *(["resized"] if resized else [])]
     rows: list[list[Any]] = []
     for image, (size, (figures,)) in zip(images, compared, strict=True):
-        at = [f"{size[1]}x{size[0]}"] if resized else []
+        at = [shown_size(size)] if resized else []
         rows.append([str(reference), str(image), *figures.values(), *at])
     outputs.write_json(sys.stdout, columns, rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import lpips_tf
 from lpips_tf import standard_errors
-from lpips_tf._support.resizing import shown
+from lpips_tf._support.sizes import shown_size
 from lpips_tf_cli.console import outputs
 from lpips_tf_cli.console.text import printable
 from lpips_tf_cli.distances import summaries
@@ -68,7 +68,7 @@ class ComparedFolders:
         """Writes a row for each name, with a column for each folder."""
         columns: list[tuple[str, Sequence[Any]]] = [*self._columns(self._figures)]
         if self.files.resizing:
-            sizes = [shown(found.size) for found in self._compared.values()]
+            sizes = [shown_size(found.size) for found in self._compared.values()]
             columns.append(("resized", sizes))
         values = zip(*(numbers for _, numbers in columns), strict=True)
         names = self.names.common
@@ -110,7 +110,7 @@ class ComparedFolders:
         """The size that images were resized to or, where there are several, the option."""
         sizes = {found.size for found in self._compared.values()}
         text = self.files.resizing.text if self.files.resizing else ""
-        return shown(sizes.pop()) if len(sizes) == 1 else text
+        return shown_size(sizes.pop()) if len(sizes) == 1 else text
 
     def differences(self) -> Iterator[tuple[str, float, tuple[float, float]]]:
         """The names of each two folders, the mean difference of their distances, its interval."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 import lpips_tf
 from lpips_tf._support.floats import short_float
-from lpips_tf._support.resizing import Size
+from lpips_tf._support.sizes import Size
 from lpips_tf.neighbors import Index, groups
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reading.batches import one_size

@@ -14,7 +14,7 @@ import numpy as np
 import lpips_tf
 from lpips_tf import standard_errors
 from lpips_tf._support.floats import short_float
-from lpips_tf._support.resizing import Size, shown
+from lpips_tf._support.sizes import Size, shown_size
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reading.batches import chunks_of_sizes, common_size, decoded, image_batches
 from lpips_tf_cli.reading.image_files import ImageFiles
@@ -83,8 +83,8 @@ def compare(
 def _check_mask(mask: np.ndarray | None, size: Size) -> None:
     if mask is not None and size != mask.shape:
         raise ValueError(
-            f"Expected a mask of the images' size, {shown(size)} pixels. "
-            f"Received: {mask.shape[1]}x{mask.shape[0]}"
+            f"Expected a mask of the images' size, {shown_size(size)} pixels. "
+            f"Received: {shown_size(mask.shape)}"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lpips_tf
 from lpips_tf import tiling
+from lpips_tf._support.sizes import shown_size
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.distances import tiff
 
@@ -39,6 +40,7 @@ def _check_size(
 ) -> None:
     if shape0 != shape1:
         raise ValueError(
-            f"Expected images of one size. Received: {reference} of {shape0[1]}x{shape0[0]} pixels "
-            f"and {path} of {shape1[1]}x{shape1[0]}"
+            "Expected images of one size. "
+            f"Received: {reference} of {shown_size(shape0)} pixels and {path} of "
+            f"{shown_size(shape1)}"
         )

@@ -12,7 +12,8 @@ import numpy as np
 
 import lpips_tf
 from lpips_tf import video
-from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
+from lpips_tf._support.resizing import Resizing, is_distorted
+from lpips_tf._support.sizes import Size, check_min_size, shown_size
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.console.text import counted
 from lpips_tf_cli.distances.pairs import floats_of, other_figures
@@ -63,7 +64,7 @@ class ComparedVideos:
         """Index, distance, temporal difference and other figures of each frame."""
         temporal = [None, *floats_of(self.found.temporal)]
         count = len(self.distances)
-        size = [[shown(self.resized)] * count] if self.resized else []
+        size = [[shown_size(self.resized)] * count] if self.resized else []
         columns = self.distances, temporal, *self.others.values(), *size
         yield from zip(self.frame_numbers(), *columns, strict=True)
 
@@ -90,7 +91,7 @@ class ComparedVideos:
         if self.every > 1:
             answer["every"] = self.every
         if self.resized:
-            answer["resized"] = shown(self.resized)
+            answer["resized"] = shown_size(self.resized)
         answer["distances"] = list(map(_finite, self.distances))
         answer["temporal"] = list(map(_finite, floats_of(self.found.temporal)))
         return answer
@@ -110,7 +111,7 @@ class ComparedVideos:
                 f" ({counted(equal, 'equal frame')})" if equal else ""
             )
         if self.resized:
-            yield f"resized to: {shown(self.resized)}"
+            yield f"resized to: {shown_size(self.resized)}"
 
 
 def compare_videos(
@@ -193,22 +194,19 @@ def _common_size(videos: Sequence[Video], min_size: int, resizing: Resizing | No
         size = resizing.of_image(reference.size)
         if is_distorted(reference.size, other.size):
             warnings.warn(
-                f"resizing distorts {other.path} of {shown(other.size)} pixels, as its reference "
-                f"has {shown(reference.size)}",
+                f"resizing distorts {other.path} of {shown_size(other.size)} pixels, as its "
+                f"reference has {shown_size(reference.size)}",
                 stacklevel=3,
             )
     elif reference.size != other.size:
         raise ValueError(
-            f"Expected videos of one size. Received: {reference.path} of {shown(reference.size)} "
-            f"pixels and {other.path} of {shown(other.size)}. To resize them, use --resize"
+            "Expected videos of one size. "
+            f"Received: {reference.path} of {shown_size(reference.size)} pixels and {other.path} "
+            f"of {shown_size(other.size)}. To resize them, use --resize"
         )
     else:
         size = reference.size
-    if min(size) < min_size:
-        raise ValueError(
-            f"Expected frames of at least {min_size}x{min_size} pixels for this network. "
-            f"Received: {shown(size)}"
-        )
+    check_min_size(size, min_size, images="frames")
     return size
 
 

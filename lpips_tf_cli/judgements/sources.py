@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 import tfds_bapps
 from lpips_tf import evaluation, images
-from lpips_tf._support.resizing import shown
+from lpips_tf._support.sizes import check_min_size, shown_size
 from lpips_tf.evaluation import Columns
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.judgements.metrics import Metric
@@ -178,12 +178,10 @@ def open_triplets(table: Path, crop: int | None, min_size: int) -> Source:
             f"Received: {table} with opinions"
         )
     paths = [[table.parent / name for name in row.images.values()] for row in rows]
-    least = f"of at least {min_size}x{min_size} pixels for this network"
-    if crop is not None and crop < min_size:
-        raise ValueError(f"Expected squares {least}. Received: --crop {crop}")
+    if crop is not None:
+        check_min_size((crop, crop), min_size, received=f"--crop {crop}", images="squares")
     size = _checked_size(paths, crop)
-    if min(size) < min_size:
-        raise ValueError(f"Expected images {least}. Received: {table} with {shown(size)}")
+    check_min_size(size, min_size, received=f"{table} with {shown_size(size)}")
     reading = manifests.Reading(None if crop else size, crop)
 
     def check() -> None:
@@ -216,8 +214,8 @@ def _checked_size(rows: list[list[Path]], crop: int | None) -> tuple[int, int]:
             if sizes[path] != sizes[first]:
                 raise ValueError(
                     f"Expected images of one size{' in a row' if crop else ', or --crop'}. "
-                    f"Received: {first} of {shown(sizes[first])} pixels and {path} of "
-                    f"{shown(sizes[path])}"
+                    f"Received: {first} of {shown_size(sizes[first])} pixels and {path} of "
+                    f"{shown_size(sizes[path])}"
                 )
     return (crop, crop) if crop else sizes[rows[0][0]]
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from lpips_tf import images
 from lpips_tf._support.image_batches import batch_length
-from lpips_tf._support.resizing import Resizing, Size, is_distorted, shown
+from lpips_tf._support.resizing import Resizing, is_distorted
+from lpips_tf._support.sizes import Size, check_min_size, shown_size
 from lpips_tf_cli.console.progress import progress_bar
 from lpips_tf_cli.reading.image_files import ImageFiles
 
@@ -83,7 +84,9 @@ def _common_size(
         else:
             size = files.resizing.of_image(reference)
             if is_distorted(reference, other):
-                files.distorted.append(f"{path} of {shown(other)} pixels, of {shown(reference)}")
+                files.distorted.append(
+                    f"{path} of {shown_size(other)} pixels, of {shown_size(reference)}"
+                )
     _check_min_size(paths[0], size, min_size)
     return size
 
@@ -100,17 +103,13 @@ def _check_one_size(
         resized = "" if resizing is None else ", once resized"
         advice = ". To resize them, use --resize" if advise and resizing is None else ""
         raise ValueError(
-            f"Expected images of one size{resized}. "
-            f"Received: {path0} of {shown(size0)} pixels and {path1} of {shown(size1)}{advice}"
+            f"Expected images of one size{resized}. Received: {path0} of {shown_size(size0)} "
+            f"pixels and {path1} of {shown_size(size1)}{advice}"
         )
 
 
 def _check_min_size(path: Path, size: Size, min_size: int) -> None:
-    if min(size) < min_size:
-        raise ValueError(
-            f"Expected images of at least {min_size}x{min_size} pixels for this network. "
-            f"Received: {path} of {shown(size)} pixels"
-        )
+    check_min_size(size, min_size, received=f"{path} of {shown_size(size)} pixels")
 
 
 def in_chunks(indices: Sequence[int], size: Size) -> Iterator[Chunk]:

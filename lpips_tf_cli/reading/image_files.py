@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lpips_tf import images
-from lpips_tf._support.resizing import Resizing, Size
+from lpips_tf._support.resizing import Resizing
+from lpips_tf._support.sizes import Size
 from lpips_tf_cli.console.text import counted, say
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from lpips_tf import images
-from lpips_tf._support.resizing import Size, shown
+from lpips_tf._support.sizes import Size, shown_size
 from lpips_tf_cli.console.imports import extra
 from lpips_tf_cli.reading.image_files import ImageFiles
 
@@ -249,8 +249,8 @@ def _reason(error: Any) -> str:
 def _check_size(path: Path, frame: np.ndarray, size: Size) -> None:
     if frame.shape[:2] != size:
         raise ValueError(
-            f"Expected frames of one size, {shown(size)}. "
-            f"Received: {path} of {shown(frame.shape[:2])}"
+            f"Expected frames of one size, {shown_size(size)}. "
+            f"Received: {path} of {shown_size(frame.shape)}"
         )
 
 

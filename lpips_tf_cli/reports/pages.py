@@ -95,8 +95,9 @@ class Page:
         largest = max(distances, default=0) or 1.0
         step = 10 ** math.floor(math.log10(largest)) / 2
         counts, edges = np.histogram(distances, BARS, (0, math.ceil(largest / step) * step))
+        highest = max(counts.max(), 1)
         return [
-            HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / max(counts.max(), 1)))
+            HistogramBar(float(edges[i]), float(edges[i + 1]), int(n), float(n / highest))
             for i, n in enumerate(counts)
         ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lpips_tf
 from lpips_tf import plots
-from lpips_tf._support.resizing import shown
+from lpips_tf._support.sizes import shown_size
 from lpips_tf_cli.distances.summaries import mean_or_nan
 from lpips_tf_cli.distances.videos import ComparedVideos
 from lpips_tf_cli.reading.videos import Video
@@ -66,5 +66,5 @@ def _figures(found: ComparedVideos) -> list[tuple[str, str]]:
     temporal = [("tLPIPS", f"{found.found.tlpips:.5f}")]
     others = [(f"mean {name}", f"{mean_or_nan(v):.5f}") for name, v in found.others.items()]
     step = [("every", str(found.every))] if found.every > 1 else []
-    resized = [("resized to", shown(found.resized))] if found.resized else []
+    resized = [("resized to", shown_size(found.resized))] if found.resized else []
     return [*frames, *spread_figures(found.distances), *temporal, *others, *step, *resized]

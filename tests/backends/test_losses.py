@@ -146,7 +146,7 @@ def test_diversity_within_conditions_has_its_standard_error(build, images):
     images = images.reshape(-1, *images.shape[2:])
     conditions = np.array([0, 4, 1, 0, 4, 1, 1, 0])
     within = [lpips_tf.mean_pairwise_distance(build(), images[conditions == i]) for i in (0, 1, 4)]
-    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(6, metric=build())
+    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(conditions=6, metric=build())
     for rows in (slice(0, 3), slice(3, 8)):
         diversity.update_state(conditions[rows], images[rows])
     assert float(diversity.result()) == pytest.approx(np.mean(within), rel=1e-5)
@@ -171,7 +171,8 @@ def test_diversity_within_conditions_has_its_standard_error(build, images):
         (lambda m: lpips_tf.losses.LPIPS(metric="alex"), "Expected an lpips_tf.LPIPS"),
         (lambda m: lpips_tf.losses.LPIPS(metric=m, reduction="median"), "reduction.*median"),
         (lambda m: lpips_tf.losses.LPIPS("resnet"), "net to be one of"),
-        (lambda m: lpips_tf.metrics.MeanPairwiseLPIPS(0, metric=m), "conditions of at least 1"),
+        (lambda m: lpips_tf.metrics.MeanPairwiseLPIPS(conditions=0, metric=m), "conditions of at"),
+        (lambda m: lpips_tf.metrics.MeanPairwiseLPIPS(image_size=64, metric=m), "(height, width)"),
     ],
 )  # fmt: skip
 def test_arguments_that_cannot_be_are_refused(build, make, message):
@@ -196,14 +197,14 @@ def test_weights_of_other_shapes_are_refused(build, images, weights, message):
 
 
 def test_diversity_refuses_what_has_no_pairs(build, images):
-    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(2, metric=build())
+    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(conditions=2, metric=build())
     with pytest.raises(ValueError, match="no sample_weight"):
         diversity.update_state(np.zeros(4), images[0], np.ones(4))
     for wrong in (np.zeros((4, 2)), None, np.array(list("abcd"))):
         with pytest.raises(ValueError, match=r"each image's condition, \(N,\)"):
             diversity.update_state(wrong, images[0])
     diversity.update_state(np.zeros(4), images[0])
-    with pytest.raises(ValueError, match="images of 40x34 pixels"):
+    with pytest.raises(ValueError, match=r"images \(N, 40, 34, 3\)"):
         diversity.update_state(np.zeros(4), images[0][:, :39])
 
 
@@ -212,7 +213,9 @@ def test_diversity_refuses_what_has_no_pairs(build, images):
     [
         lambda: lpips_tf.losses.LPIPS("alex", version="0.0", reduction="sum", name="d"),
         lambda: lpips_tf.metrics.LPIPS(value_range=(0, 1), spatial=True, dtype="mixed_bfloat16"),
-        lambda: lpips_tf.metrics.MeanPairwiseLPIPS(3, image_size=(40, 32), name="diversity"),
+        lambda: lpips_tf.metrics.MeanPairwiseLPIPS(
+            conditions=3, image_size=(40, 32), name="diversity"
+        ),
     ],
 )
 def test_configurations_are_json_and_rebuild(kept):

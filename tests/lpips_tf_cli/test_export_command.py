@@ -33,8 +33,12 @@ def test_a_full_disk_leaves_no_export(run, tmp_path, monkeypatch):
         (["saved-model", "x", "--baseline", "--head-weights", "y"], 2, "no --baseline with it"),
         (["onnx", "x.txt"], 2, "ends in .onnx. Received: x.txt"),
         (["onnx", "none/x.onnx"], 1, "Cannot write none/x.onnx"),
-        (["litert", "x.tflite", "--size", "16", "64"], 1, "31x31 .*Received: 16x64"),
-        (["litert", "x.tflite", "--size", "-1", "64"], 1, "31x31 .*Received: -1x64"),
+        (
+            ["litert", "x.tflite", "--size", "16", "64"],
+            1,
+            r"31x31 .*Received: input_shape=\(16, 64\)",
+        ),
+        (["litert", "x.tflite", "--size", "-1", "64"], 1, "height of at least 1. Received: -1"),
         (
             ["saved-model", "x", "--model-version", str(2**63)],
             2,

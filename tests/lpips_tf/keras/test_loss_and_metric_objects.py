@@ -186,7 +186,7 @@ def test_losses_under_mixed_precision_are_near_float32(build, pairs, policy):
     [
         lambda: lpips_tf.losses.LPIPS("alex", reduction="sum"),
         lambda: lpips_tf.metrics.LPIPS(version="0.0"),
-        lambda: lpips_tf.metrics.MeanPairwiseLPIPS(3),
+        lambda: lpips_tf.metrics.MeanPairwiseLPIPS(conditions=3),
     ],
 )
 def test_keras_tests_of_classes_pass(make):
@@ -196,7 +196,7 @@ def test_keras_tests_of_classes_pass(make):
 def test_diversity_of_conditions_is_measured_in_fit(pairs):
     _, y = pairs
     model = network()
-    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(2, image_size=(32, 40))
+    diversity = lpips_tf.metrics.MeanPairwiseLPIPS(conditions=2, image_size=(32, 40))
 
     class Conditional(keras.Model):
         """As of image translation: several outputs for each of some conditions."""

@@ -98,7 +98,12 @@ def test_tiles_of_floats_are_compared_as_the_metric_says(build):
     [
         ((90, 90, 3), (90, 91, 3), 96, r"one shape.*\(90, 90, 3\), in1.shape=\(90, 91, 3\)"),
         ((1, 90, 90, 3), (1, 90, 90, 3), 96, r"\(H, W, 3\). Received: in0.shape=\(1, 90"),
-        ((90, 30, 3), (90, 30, 3), 96, "at least 31x31 pixels for net='alex'. Received: 90x30"),
+        (
+            (90, 30, 3),
+            (90, 30, 3),
+            96,
+            r"at least 31x31 pixels for net='alex'. Received: in0.shape=\(90, 30, 3\)",
+        ),
         ((90, 90, 3), (90, 90, 3), 95, "at least 96 pixels, the margin.* Received: tile=95"),
         ((90, 90, 3), (90, 90, 3), -1, "at least 96 pixels"),
     ],
