@@ -24,7 +24,8 @@ def score(
         str,
         typer.Argument(
             metavar="MANIFEST",
-            help="A .csv or .parquet file with the columns reference and image: paths of images.",
+            help="A .csv or .parquet file with the columns reference and image: paths of images, "
+            "relative to its folder.",
             show_default=False,
         ),
     ],

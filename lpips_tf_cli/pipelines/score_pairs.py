@@ -68,6 +68,7 @@ def score_manifest(
         (
             manifests.read_manifest(pipeline, manifest)
             | "Score" >> transform
+            | "Restore" >> beam.Map(manifests.restored)
             | "Write"
             >> beam.io.WriteToParquet(
                 prefix,

@@ -64,6 +64,26 @@ def test_each_row_of_a_manifest_gets_its_distance_or_its_error(
     assert sorted(tmp_path.iterdir()) == sorted([manifest, output])
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_paths_are_relative_to_the_manifest(run, rows, expected, tmp_path, monkeypatch, kind):
+    """As in the tables of `evaluate`; the working directory does not matter."""
+    names = ("reference", "image")
+    given = [
+        row | {name: row[name] and os.path.relpath(row[name], tmp_path) for name in names}
+        for row in rows
+    ]
+    manifest, output = tmp_path / f"manifest.{kind}", tmp_path / "out.parquet"
+    if kind == "csv":
+        write_csv(manifest, given)
+        manifest.write_text(manifest.read_text().replace("reference,image", "reference, image"))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(given), manifest)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run("score", "../" + manifest.name, "-o", output)[0] == 0
+    assert_scored(pyarrow.parquet.read_table(output).to_pylist(), given, expected)
+
+
 @pytest.mark.slow
 def test_a_killed_worker_changes_no_result(rows, expected, tmp_path):
     manifest, output = tmp_path / "manifest.csv", tmp_path / "out.parquet"
