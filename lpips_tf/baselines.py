@@ -18,7 +18,8 @@ from lpips_tf._support.image_batches import (
     check_same_shape,
 )
 from lpips_tf._support.invalid_images import nan_unless_valid
-from lpips_tf._support.value_ranges import check_range, checked_range
+from lpips_tf._support.range_watch import RangeWatch
+from lpips_tf._support.value_ranges import checked_range
 
 COLORSPACES = ("RGB", "Lab")
 WINDOW = 7  # pixels, of SSIM
@@ -57,6 +58,7 @@ class Baseline(abc.ABC):
         self.colorspace = colorspace
         self.value_range = checked_range(value_range)
         self.name = name or type(self).__name__.lower()
+        self._range_watch = RangeWatch(self.value_range)
         self._compiled_distance = Compiled(self._exact_distance, [], self.min_size)
 
     def __call__(self, in0: Any, in1: Any) -> Any:
@@ -76,8 +78,8 @@ class Baseline(abc.ABC):
         in0, in1 = (as_rgb(as_array(images)) for images in (in0, in1))
         for name, images in (("in0", in0), ("in1", in1)):
             check_image_batch(name, images, type(self).__name__, self.min_size, self.value_range)
-            check_range(name, images, self.value_range, stacklevel=2)
         check_same_shape(in0=in0, in1=in1)
+        self._range_watch.look(stacklevel=2, in0=in0, in1=in1)
         return self._compiled_distance(in0, in1)
 
     def get_config(self) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class ScorePairs(beam.PTransform[PCollection[Element], PCollection[Element]]):
         options: arguments of `lpips_tf.LPIPS`, such as net="vgg" or dtype="mixed_bfloat16".
 
     Raises:
-        ValueError: an unknown `resize`, or `options` that `lpips_tf.LPIPS` does not take.
+        TypeError: `options` that `lpips_tf.LPIPS` does not have.
+        ValueError: `options` or an argument with a value that cannot be.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ TensorFlow computes the distances in compiled batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from lpips_tf._judgements.batches import by_size, compiled
 from lpips_tf._judgements.correlations import Correlation, Correlations, correlations
 from lpips_tf._judgements.paired_tests import Comparison, compare
 from lpips_tf._judgements.resampling import expanded, groups_of
-from lpips_tf._support.arguments import check_count, shown
+from lpips_tf._support.arguments import check_count, is_number, shown
 from lpips_tf._support.image_batches import batch_length
 
 __all__ = [
@@ -153,7 +153,15 @@ def in_batches(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
 
 
 def score(columns: Columns) -> float:
-    """The 2AFC or the JND score of what `distances` returned."""
+    """The 2AFC or the JND score of what `distances` returned.
+
+    Args:
+        columns: of 2AFC "d0", "d1" and "judge", of JND "distance" and "same", (N,) each. Others do
+            not matter.
+
+    Raises:
+        ValueError: other columns, of several lengths, or with NaN; or judgements outside [0, 1].
+    """
     return _score(columns)(*_values(columns))
 
 
@@ -162,6 +170,10 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
 
     The interval is an expanded percentile interval, which is wider for few examples. Triplets of
     one reference are not independent: with a column "reference", whole references are resampled.
+
+    Args:
+        columns: as for `score`, and perhaps "reference".
+        confidence: how often such intervals hold the score of all that could have been drawn.
 
     Returns:
         (low, high); NaN for a single example or reference, which says nothing about the spread.
@@ -172,8 +184,8 @@ def confidence_interval(columns: Columns, confidence: float = 0.95) -> tuple[flo
     """
     from scipy import stats
 
-    if not 0 < confidence < 1:
-        raise ValueError(f"Expected confidence between 0 and 1. Received: {confidence}")
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"Expected confidence between 0 and 1. Received: {shown(confidence)}")
     score, values = _score(columns), _values(columns)
     if "judge" in columns:  # an average, of the sums and numbers of examples of each reference
         groups = groups_of(columns, len(values[0]))
@@ -199,6 +211,8 @@ def _ratio(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> float:
 
 
 def _score(columns: Columns) -> Callable[..., float]:
+    if not isinstance(columns, Mapping):
+        raise ValueError(f"Expected columns of distances. Received: {shown(columns)}")
     if "opinion" in columns:
         raise ValueError(
             "Expected columns of 2AFC or JND. Received: opinion scores, see evaluation.correlations"
@@ -208,4 +222,9 @@ def _score(columns: Columns) -> Callable[..., float]:
 
 def _values(columns: Columns) -> list[npt.NDArray[Any]]:
     names = ("d0", "d1", "judge") if "judge" in columns else ("distance", "same")
+    if not set(names) <= columns.keys():
+        raise ValueError(
+            "Expected columns d0, d1 and judge of 2AFC, or distance and same of JND. "
+            f"Received: {', '.join(columns) or 'none'}"
+        )
     return [columns[name] for name in names]

@@ -6,9 +6,9 @@ from typing import Any, Unpack
 
 import keras
 from keras import ops
-from keras.src.losses.loss import reduce_weighted_values  # not exported by Keras
 
 from lpips_tf import metric as metric_module
+from lpips_tf._backend.keras_internals import reduce_weighted_values
 from lpips_tf._support.sample_weights import split
 from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given

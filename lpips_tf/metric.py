@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, Self, TypedDict
 
 import keras
-from keras.src.backend.common.symbolic_scope import in_symbolic_scope  # not in its public API
 
 from lpips_tf._backend.compilation import Compiled
-from lpips_tf._backend.execution import at_once, is_traced, runs_eagerly
+from lpips_tf._backend.execution import at_once, runs_eagerly
+from lpips_tf._backend.keras_internals import in_symbolic_scope
 from lpips_tf._backend.tensors import values
 from lpips_tf._networks import backbones
 from lpips_tf._networks.distance import Distance
@@ -32,14 +31,12 @@ from lpips_tf._support.image_batches import (
     check_mask,
     check_same_shape,
 )
-from lpips_tf._support.invalid_images import tell_in_steps
+from lpips_tf._support.range_watch import RangeWatch
 from lpips_tf._support.sharing import is_saving
 from lpips_tf._support.symbolic import MetricFunction, are_symbolic
-from lpips_tf._support.value_ranges import check_range, checked_range, warn_of_range
+from lpips_tf._support.value_ranges import checked_range
 from lpips_tf.heads import Head
 from lpips_tf.weights import keras_stores, loading
-
-RANGE_CHECKS = 20  # arrays whose range is checked; later calls save the time
 
 
 class _Network(NamedTuple):
@@ -159,8 +156,7 @@ class LPIPS(keras.Model):
         self._embedding = self._compiled(distance.embedding)
         self._valid_features = self._compiled(distance.valid_features)
         self._missing_weights: OSError | None = None
-        self._range_checks = RANGE_CHECKS
-        self._range_told = False
+        self._range_watch = RangeWatch(self.value_range)
         self.build((None, None, None, 3), (None, None, None, 3))
         self._called = True  # or Keras' `export`, which is content with these shapes, refuses
 
@@ -493,20 +489,9 @@ class LPIPS(keras.Model):
         arrays = {name: as_rgb(as_array(image)) for name, image in images.items()}
         for name, array in arrays.items():
             check_image_batch(name, array, f"net={self.net!r}", self.min_size, self.value_range)
-            # torch.compile compiles again when a Python number changes that it has read.
-            if not is_traced(array) and self._range_checks > 0 and not self._range_told:
-                looked, told = check_range(name, array, self.value_range, stacklevel)
-                self._range_checks -= looked
-                self._range_told = told
         check_same_shape(**arrays)
-        first, *_ = arrays.items()
-        tell_in_steps(first[1], self.value_range, partial(self._tell, first[0]))
+        self._range_watch.look(stacklevel, **arrays)
         return tuple(arrays.values())
-
-    def _tell(self, name: str, lowest: float, highest: float) -> None:
-        """Warns once of images of another range that a compiled step found."""
-        if not self._range_told:
-            self._range_told = warn_of_range(name, lowest, highest, self.value_range)
 
     def _computed(
         self, function: str, compiled: Compiled, images: tuple[Any, ...], mask: Any = None

@@ -29,11 +29,10 @@ BLOCK_COLUMNS = 8192  # numbers of each embedding taken at a time: blocks of 32 
 
 def distance_matrix(
     metric: LPIPS, images: Any, others: Any = None, *, batch_size: int = 32, max_memory: int = 2**30
-) -> npt.NDArray[np.float32]:
+) -> npt.NDArray[Any]:
     """The distance between each of `images` and each of `others`, or of `images` itself.
 
-    Embeddings are float32, their products are summed in float64, so distances of near-duplicates
-    keep their digits.
+    Products of embeddings are summed in float64, so distances of near-duplicates keep their digits.
 
     Args:
         metric: an `LPIPS`.
@@ -41,13 +40,14 @@ def distance_matrix(
             `value_range`; or an iterable of images or of batches, such as a `tf.data.Dataset`.
         others: the same with M images of the same size; None for `images`.
         batch_size: how many images are embedded at a time.
-        max_memory: bytes of embeddings (4 for each of their numbers) that are kept in memory; those
+        max_memory: bytes of embeddings (4 for each number, or 8) that are kept in memory; those
             of a larger set go through a temporary file, in the folder that `tempfile.gettempdir()`
             names.
 
     Returns:
-        (N, N) or (N, M) float32; with `others=None` symmetric and 0 on the diagonal. NaN for images
-        that have NaN or infinity, on the diagonal too.
+        (N, N) or (N, M), of the dtype of embeddings: float32, or float64 if that is the metric's;
+        with `others=None` symmetric and 0 on the diagonal. NaN for images that have NaN or
+        infinity, on the diagonal too.
 
     Raises:
         ValueError: no images, images of several sizes, or what `metric.embed` refuses.
@@ -61,7 +61,7 @@ def distance_matrix(
         columns = _stored_embeddings(
             metric, _Batches(others, batch_size, rows_source.image_shape), max_memory
         )
-    distances = np.empty((len(rows), len(columns)), np.float32)
+    distances = np.empty((len(rows), len(columns)), rows.dtype)
     for i in range(0, len(rows), BLOCK_ROWS):
         for j in range(i if others is None else 0, len(columns), BLOCK_ROWS):
             block_rows = rows[i : i + BLOCK_ROWS]

@@ -15,7 +15,7 @@ from keras import ops
 
 from lpips_tf._backend.execution import replica
 from lpips_tf._backend.tensors import accurate_dtype
-from lpips_tf._support.arguments import shown
+from lpips_tf._support.arguments import check_count, shown
 
 
 def two_afc_score(d0: Any, d1: Any, judge: Any) -> float:
@@ -130,11 +130,10 @@ class JND(keras.metrics.Metric):
 
     def __init__(self, capacity: int = 16384, name: str = "jnd", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype or accurate_dtype())
-        if not (isinstance(capacity, int) and capacity > 0):
-            raise ValueError(f"Expected capacity to be at least 1. Received: {capacity!r}")
-        self.capacity = capacity
+        check_count("capacity", capacity)
+        self.capacity = int(capacity)
         # Each replica fills places of its own, and reading adds the replicas' tables up.
-        self.table = self.add_variable((capacity, 3), "zeros", self.dtype, name="table")
+        self.table = self.add_variable((self.capacity, 3), "zeros", self.dtype, name="table")
         self.count = self.add_variable((), "zeros", "int32", name="count")
         self.lost = self.add_variable((), "zeros", "int32", name="lost")
 

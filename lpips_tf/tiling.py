@@ -44,7 +44,7 @@ def tiled_distance(
         metric: an `LPIPS`; whether it is spatial does not matter.
         in0, in1: images (H, W, 3), uint8 or floats in the metric's `value_range`: arrays,
             `np.memmap`, or anything that has a `shape` and gives arrays for slices of height and
-            width, such as zarr's arrays.
+            width, such as zarr's arrays. Grey ones are (H, W, 1).
         tile: side of the tiles in pixels. It alone decides how much memory is needed. Smaller tiles
             take more time, because margins are computed more than once.
         return_per_layer: also return what each layer adds.
@@ -185,7 +185,7 @@ def _checked_size(metric: LPIPS, in0: Any, in1: Any, tile: int) -> tuple[int, in
                 f"Received: {name} within a function that is being traced"
             )
     shapes = tuple(in0.shape), tuple(in1.shape)
-    if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] != 3:
+    if shapes[0] != shapes[1] or len(shapes[0]) != 3 or shapes[0][2] not in (1, 3):
         raise ValueError(
             "Expected two images of one shape (H, W, 3). "
             f"Received: in0.shape={shapes[0]}, in1.shape={shapes[1]}"

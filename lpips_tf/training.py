@@ -7,7 +7,7 @@ train.py and `Trainer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from keras import layers, ops
 
 from lpips_tf._support.arguments import check_choice
 from lpips_tf._support.several_hosts import FitsOnHosts
+from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import LPIPS, check_metric
 from lpips_tf.scores import TwoAFC, check_judgements, judgements_or_nan
 
@@ -24,7 +25,7 @@ EPSILON = 0.1  # of its ratios of distances
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
-class RankingModel(FitsOnHosts):
+class RankingModel(HoldsMetric, FitsOnHosts):
     """A metric and the small network that predicts from two distances which image people choose.
 
     The network G sees d0, d1, d0 - d1, d0 / (d1 + 0.1) and d1 / (d0 + 0.1), and gives the logit of
@@ -151,15 +152,10 @@ class RankingModel(FitsOnHosts):
     def get_config(self) -> dict[str, Any]:
         """The arguments, for Keras' serialisation."""
         return {
-            "metric": keras.saving.serialize_keras_object(self.metric),
+            "metric": serialized(self.metric),
             "mode": self.mode,
             "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The model that `get_config` describes."""
-        return cls(**(config | {"metric": keras.saving.deserialize_keras_object(config["metric"])}))
 
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
@@ -238,7 +234,9 @@ def optimizer(learning_rate: float = 1e-4) -> keras.optimizers.Optimizer:
     return Adam(learning_rate, beta_1=0.5, epsilon=1e-8)
 
 
-def learning_rate(epoch: int, start: float = 1e-4, epochs: int = 5, decay_epochs: int = 5) -> float:
+def learning_rate(
+    epoch: int, *, start: float = 1e-4, epochs: int = 5, decay_epochs: int = 5
+) -> float:
     """The learning rate of an epoch, counted from 0.
 
     It is `start` for the first `epochs` + 1 epochs, as in the official train.py and

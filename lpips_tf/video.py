@@ -22,7 +22,7 @@ import numpy.typing as npt
 from lpips_tf._support.arguments import check_count, check_flag, shown
 from lpips_tf.metric import LPIPS, check_metric
 
-BATCH_PIXELS = 8 * 256 * 256  # of each video: VGG16's embeddings then take 256 MiB
+VIDEO_PIXELS = 8 * 256 * 256  # of each video: VGG16's embeddings then take 256 MiB
 
 _END = object()
 
@@ -74,7 +74,7 @@ def compare(
     *,
     shortest: bool = False,
     batch_size: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> VideoComparison:
     """Compares two videos frame by frame.
 
@@ -88,7 +88,8 @@ def compare(
         shortest: compare as many frames as the shorter video has.
         batch_size: how many frames of each video are computed at once; by default as many as hold
             half a million pixels.
-        progress: called with the number of frames that are done, after each batch.
+        progress: called as `progress(done, total)` after each batch; the total is negative unless
+            both videos have a length.
 
     Returns:
         The distances, with `mean`, `median`, `worst` (an index) and `tlpips`. NaN for frames that
@@ -103,7 +104,7 @@ def compare(
     """
     distances: list[npt.NDArray[np.float32]] = []
     temporal: list[npt.NDArray[np.float32]] = []
-    done = 0
+    done, total = 0, min(map(_length, (frames0, frames1)))
     for batch in compared_frames(
         metric, frames0, frames1, shortest=shortest, batch_size=batch_size
     ):
@@ -111,7 +112,7 @@ def compare(
         temporal.append(batch.temporal)
         done += len(batch.distances)
         if progress is not None:
-            progress(done)
+            progress(done, total)
     return VideoComparison(np.concatenate(distances), np.concatenate(temporal)[1:])
 
 
@@ -190,12 +191,19 @@ def _iterator(frames: Any) -> Iterator[Any]:
     return iter(frames)
 
 
+def _length(frames: Any) -> int:
+    try:
+        return len(frames)
+    except TypeError:  # of generators, and of data sets of unknown length
+        return -1
+
+
 def _batches(
     pairs: Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]], batch_size: int | None
 ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     for first in pairs:
         height, width = first[0].shape[:2]
-        size = batch_size or max(1, BATCH_PIXELS // max(height * width, 1))
+        size = batch_size or max(1, VIDEO_PIXELS // max(height * width, 1))
         found = [first, *itertools.islice(pairs, size - 1)]
         frames0, frames1 = zip(*found, strict=True)
         yield np.stack(frames0), np.stack(frames1)

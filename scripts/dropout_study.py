@@ -57,7 +57,9 @@ def trained(
     cached = kind is training.CachedRankingModel
     inputs = records["differences"] if cached else data.images
     schedule = keras.callbacks.LearningRateScheduler(
-        lambda epoch: training.learning_rate(epoch, rate, EPOCHS // 2, EPOCHS - EPOCHS // 2)
+        lambda epoch: training.learning_rate(
+            epoch, start=rate, epochs=EPOCHS // 2, decay_epochs=EPOCHS - EPOCHS // 2
+        )
     )
     model.fit(inputs, data.judge, batch_size=50, epochs=EPOCHS, callbacks=[schedule], verbose=0)
     return metric

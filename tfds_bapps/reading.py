@@ -63,8 +63,6 @@ def check_images(root: str | os.PathLike[str], mode: str, split: str) -> None:
 
 
 def _folder(root: str | os.PathLike[str], mode: str, split: str) -> epath.Path:
-    if mode not in tree.MODES:
-        raise ValueError(f"Expected one of {', '.join(tree.MODES)}. Received: {mode!r}")
     if split not in tree.splits(mode):
         raise ValueError(f"Expected one of {', '.join(tree.splits(mode))}. Received: {split!r}")
     folder = tree.split_folder(root, mode, split)

@@ -20,6 +20,8 @@ import numpy as np
 from etils import epath
 from PIL import Image, UnidentifiedImageError
 
+from lpips_tf._support.arguments import check_choice
+
 
 class Mode(NamedTuple):
     """One of the two kinds of judgements."""
@@ -43,7 +45,15 @@ MODES = {
 
 
 def splits(mode: str) -> list[str]:
-    """The names of all splits: "train_traditional", …, "val_frameinterp"."""
+    """The names of all splits: "train_traditional", …, "val_frameinterp".
+
+    Args:
+        mode: "2afc" or "jnd".
+
+    Raises:
+        ValueError: another mode.
+    """
+    check_choice("mode", mode, MODES)
     datasets = MODES[mode].datasets
     return [f"{group}_{name}" for group in datasets for name in datasets[group]]
 

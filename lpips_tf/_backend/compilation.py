@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.backend import AutocastScope, in_stateless_scope  # not exported by Keras
 
 from lpips_tf._backend.execution import replica, runs_eagerly
+from lpips_tf._backend.keras_internals import AutocastScope, in_stateless_scope
 from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable, open_shape
 
 RESULTS = "_lpips_tf_results"  # attribute of a graph with its reusable results

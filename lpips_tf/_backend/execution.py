@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
+
+from lpips_tf._backend.keras_internals import global_state, torch_core
 
 SCOPE = "stateless_scope"  # Keras' attribute for the innermost scope
 
@@ -44,8 +45,7 @@ def at_once() -> Iterator[None]:
 
             stack.enter_context(jax.ensure_compile_time_eval())
         elif backend == "torch":
-            from keras.src.backend.torch import core
-
+            core = torch_core()
             if core.get_device() == "meta":
                 stack.enter_context(core.device_scope(core.DEFAULT_DEVICE))
         stack.callback(global_state.set_global_attribute, SCOPE, scope)
@@ -60,9 +60,7 @@ def on_other_meta_device(tensor: Any) -> bool:
     """
     if keras.backend.backend() != "torch" or not getattr(tensor, "is_meta", False):
         return False
-    from keras.src.backend.torch import core
-
-    return str(core.get_device()) != "meta"
+    return str(torch_core().get_device()) != "meta"
 
 
 def replica() -> tuple[Any, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import collections
-import inspect
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,8 +15,8 @@ from apache_beam.ml.inference.base import ModelHandler
 from keras import ops
 
 from lpips_tf._beam.image_reading import NAMESPACE, Element, Task
-from lpips_tf._support.arguments import check_choice
-from lpips_tf.metric import LPIPS, NETWORKS, VERSIONS
+from lpips_tf._support.arguments import check_count, checked_source
+from lpips_tf.metric import LPIPS
 
 
 class Handler(ModelHandler[Task, Element, LPIPS], abc.ABC):
@@ -26,17 +25,20 @@ class Handler(ModelHandler[Task, Element, LPIPS], abc.ABC):
     Args:
         options: arguments of `lpips_tf.LPIPS`.
         batch_size: the maximum number of tasks in a batch.
+
+    Raises:
+        TypeError, ValueError: as `lpips_tf.LPIPS` does; or maps are asked for, or no batches.
     """
 
     nothing: Mapping[str, Any]  # fields of an element that failed
     counted: str  # name of the counter of elements
 
     def __init__(self, options: Mapping[str, Any], batch_size: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
-        inspect.signature(LPIPS).bind(**options)  # or they would fail in the workers
-        check_choice("net", options.get("net", "alex"), NETWORKS)
-        check_choice("version", options.get("version", "0.1"), VERSIONS)
+        check_count("batch_size", batch_size)
+        # What is wrong would fail in the workers. Files of weights may be there alone.
+        for name in ("backbone_weights", "head_weights"):
+            checked_source(name, options.get(name))
+        LPIPS(**{**options, "backbone_weights": None, "head_weights": None})
         if options.get("spatial"):
             raise ValueError("Expected a metric that gives numbers. Received: spatial=True")
         super().__init__(min_batch_size=batch_size, max_batch_size=batch_size)

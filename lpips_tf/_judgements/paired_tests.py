@@ -16,11 +16,11 @@ from lpips_tf._judgements.paired_scores import JND, Opinions, TwoAFC
 from lpips_tf._judgements.resampling import checked_references, percentile_interval
 from lpips_tf._support.arguments import check_flag, shown
 
-KINDS = (
-    {"id", "d0", "d1", "judge"},
-    {"id", "d0", "d1", "judge", "reference"},
-    {"id", "distance", "same"},
-    {"id", "distance", "opinion", "reference"},
+KINDS = (  # the columns of 2AFC, JND and opinions
+    ("id", "d0", "d1", "judge"),
+    ("id", "d0", "d1", "judge", "reference"),
+    ("id", "distance", "same"),
+    ("id", "distance", "opinion", "reference"),
 )
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -163,7 +163,7 @@ def _answer(columns: Columns) -> str:
 
 
 def _checked(columns: Columns) -> set[str]:
-    if not isinstance(columns, Mapping) or set(columns) not in KINDS:
+    if not isinstance(columns, Mapping) or set(columns) not in map(set, KINDS):
         received = ", ".join(columns) if isinstance(columns, Mapping) else shown(columns)
         raise ValueError(
             "Expected columns id, d0, d1, judge and perhaps reference; id, distance and same; or "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 import keras
-from keras.src.backend.common import global_state
+
+from lpips_tf._backend.keras_internals import global_state
 
 SAVED = "shared_objects/id_to_config_map"  # Keras' attribute for what a file has so far
 

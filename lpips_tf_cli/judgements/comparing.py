@@ -11,15 +11,10 @@ from typing import Any
 import numpy as np
 
 from lpips_tf import evaluation
+from lpips_tf._judgements.paired_tests import KINDS
 from lpips_tf.evaluation import Columns, Comparison
 from lpips_tf_cli.judgements.cautions import warn_of_comparison, warn_of_few_references
 
-KINDS = (
-    ["id", "d0", "d1", "judge"],
-    ["id", "d0", "d1", "judge", "reference"],
-    ["id", "distance", "same"],
-    ["id", "distance", "opinion", "reference"],
-)
 LOWER = "lower_is_better"  # the column of a file of such opinions
 ERROR = "error"  # the column of a file with --skip-errors
 TEXTS = ("id", "reference")
@@ -102,7 +97,7 @@ def _read(path: Path) -> tuple[dict[str, Columns], bool]:
     are left out.
     """
     names, rows = _lines(path)
-    kind = [name for name in names if name not in (LOWER, ERROR)]
+    kind = tuple(name for name in names if name not in (LOWER, ERROR))
     if kind not in KINDS or len(set(names)) < len(names) or not rows:
         expected = " or ".join(map(",".join, KINDS))
         raise ValueError(
@@ -148,7 +143,7 @@ def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     return [name.strip() for name in names], rows
 
 
-def _values(path: Path, kind: list[str], line: int, names: list[str], row: list[str]) -> list[Any]:
+def _values(path: Path, kind: Row, line: int, names: list[str], row: list[str]) -> list[Any]:
     """The values of a row, numbers where they are no texts."""
     try:
         given = dict(zip(names, row, strict=True))

@@ -192,7 +192,10 @@ def _fit(
     callbacks = [
         keras.callbacks.LearningRateScheduler(
             lambda epoch: ranking.learning_rate(
-                epoch, options.learning_rate, options.epochs, options.decay_epochs
+                epoch,
+                start=options.learning_rate,
+                epochs=options.epochs,
+                decay_epochs=options.decay_epochs,
             )
         ),
         Seeds(options.seed),

@@ -67,6 +67,13 @@ def test_gradients_in_float64_are_those_of_differences(net, first):
     assert (above - below) / (2 * step) == pytest.approx(slope, rel=1e-5)
 
 
+def test_all_pairs_keep_their_digits():
+    x, y = images("alex")
+    matrix = lpips_tf.distance_matrix(metric("alex"), np.concatenate([x, y]))
+    assert matrix.dtype == np.float64
+    assert matrix[0, len(x)] == pytest.approx(numbers(metric("alex")(x, y))[0], rel=1e-12)
+
+
 @pytest.mark.skipif(BACKEND != "jax", reason="needs the JAX backend")
 def test_gradients_pass_the_check_grads_of_jax():
     from jax.test_util import check_grads

@@ -22,17 +22,27 @@ def test_each_distance_is_that_of_its_definition(build, photos, batch_size):
     metric = build()
     frames0, frames1 = photos[0], photos[1]
     distances, temporal = by_definition(metric, frames0, frames1)
-    done = []
+    told = []
     found = video.compare(
-        metric, iter(frames0), list(frames1), batch_size=batch_size, progress=done.append
-    )
+        metric, iter(frames0), list(frames1), batch_size=batch_size,
+        progress=lambda *numbers: told.append(numbers),
+    )  # fmt: skip
     assert_official(found.distances, distances)
     assert_official(found.temporal, temporal)
     assert found.tlpips == pytest.approx(temporal.mean(), abs=1e-6)
     assert found.mean == pytest.approx(distances.mean(), rel=1e-5)
     assert found.median == pytest.approx(np.median(distances), rel=1e-5)
     assert found.worst == distances.argmax()
-    assert done[-1] == 6
+    assert told == ([(6, -1)] if batch_size is None else [(4, -1), (6, -1)])  # of no known length
+
+
+def test_progress_has_a_total_where_both_lengths_are_known(build, photos):
+    told = []
+    video.compare(
+        build(), photos[0], list(photos[1][:4]), shortest=True,
+        progress=lambda *numbers: told.append(numbers),
+    )  # fmt: skip
+    assert told == [(4, 4)]
 
 
 def test_each_frame_is_embedded_once(build, photos, monkeypatch):

@@ -153,6 +153,8 @@ def test_colour_profiles_are_told_and_converted_on_demand(tmp_path, suffix):
         warnings.simplefilter("error")
         converted = images.load(path, srgb=True)
     assert np.abs(converted - 255 * expected).max() < 4
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(images.from_pillow(opened, "a", srgb=True), converted)
     assert np.abs(numbers - 255 * expected).max() > 20
 
 

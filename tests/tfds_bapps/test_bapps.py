@@ -278,7 +278,7 @@ def test_names_of_files_may_be_anything(name, tmp_path, monkeypatch):
 
 
 def test_unknown_modes_and_folders_are_refused(root):
-    with pytest.raises(ValueError, match=r"one of 2afc, jnd. Received: 'x'"):
+    with pytest.raises(ValueError, match=r"one of '2afc', 'jnd'. Received: mode='x'"):
         tfds_bapps.load_tree(root, "x", "val_cnn")
     with pytest.raises(ValueError, match=r"holds 2afc and jnd. Received: \S+ without 2afc/val/cnn"):
         tfds_bapps.load_tree(root / "2afc", "2afc", "val_cnn")
@@ -287,6 +287,8 @@ def test_unknown_modes_and_folders_are_refused(root):
 def test_unknown_splits_are_refused(root):
     with pytest.raises(ValueError, match=r"val_frameinterp. Received: 'val/cnn'"):
         tfds_bapps.load_tree(root, "2afc", "val/cnn")
+    with pytest.raises(ValueError, match=r"one of '2afc', 'jnd'. Received: mode='afc'"):
+        tfds_bapps.splits("afc")
 
 
 @pytest.fixture

@@ -155,6 +155,12 @@ def test_tables_that_do_not_fit_are_refused(mixed, content, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("options", [{"size": 64}, {"size": (0, 64)}, {"crop": 0}])
+def test_sizes_that_cannot_be_are_refused(mixed, options):
+    with pytest.raises(ValueError, match=r"Expected (size|crop).* Received: "):
+        tfds_bapps.load_manifest(mixed[0] / "no matter", **options)
+
+
 def test_a_name_may_begin_with_dots(mixed):
     folder, arrays = mixed
     Image.fromarray(arrays[0][0]).save(folder / "..r.png")

@@ -152,9 +152,9 @@ def test_metrics_are_nan_where_a_judgement_is_no_fraction(wrong):
         assert np.isnan(float(metric.result()))
 
 
-@pytest.mark.parametrize("capacity", [0, -3, 1.5])
+@pytest.mark.parametrize("capacity", [0, -3, 1.5, True])
 def test_a_capacity_is_a_whole_number_of_at_least_1(capacity):
-    with pytest.raises(ValueError, match=f"capacity to be at least 1. Received: {capacity}"):
+    with pytest.raises(ValueError, match=f"Expected capacity .*Received: .*{capacity}"):
         scores.JND(capacity=capacity)
 
 

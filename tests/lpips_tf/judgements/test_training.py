@@ -130,7 +130,10 @@ def test_heads_are_never_negative_and_convolutions_may_be(triplets):
 def test_the_learning_rate_is_flat_and_then_falls_to_0():
     rates = [training.learning_rate(epoch) for epoch in range(10)]
     np.testing.assert_allclose(rates, [1e-4] * 6 + [8e-5, 6e-5, 4e-5, 2e-5])
-    assert [training.learning_rate(i, 1, 2, 0) for i in range(2)] == [1, 1]
+    assert [training.learning_rate(i, start=1, epochs=2, decay_epochs=0) for i in range(2)] == [
+        1,
+        1,
+    ]
     assert [training.learning_rate(i) for i in (10, 11, 50)] == [0, 0, 0]  # and never below
 
 

@@ -148,6 +148,8 @@ def test_a_mean_needs_two_images_of_one_size(rows, which, message):
     [
         ({"net": "foo"}, ValueError), ({"version": "9"}, ValueError), ({"x": 1}, TypeError),
         ({"spatial": True}, ValueError), ({"batch_size": 0}, ValueError),
+        ({"batch_size": 2.5}, ValueError), ({"dropout": 5}, ValueError),
+        ({"dtype": "int8"}, ValueError), ({"head_weights": 3}, ValueError),
     ],
 )  # fmt: skip
 def test_transforms_refuse_wrong_options_at_once(options, error):

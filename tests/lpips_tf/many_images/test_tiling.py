@@ -82,6 +82,12 @@ def test_images_are_read_by_windows_and_progress_is_told(build, tmp_path):
     assert max(max(window[:2]) for window in lazy[1].windows) <= 160 + 80 + 97
 
 
+def test_tiles_of_grey_images(build):
+    in0, in1 = (image[..., :1] for image in noisy_pair(200, 210))
+    expected = float(numbers(build()(in0[None], in1[None]))[0])
+    assert tiling.tiled_distance(build(), in0, in1, tile=96) == pytest.approx(expected, rel=1e-5)
+
+
 def test_tiles_of_floats_are_compared_as_the_metric_says(build):
     in0, in1 = noisy_pair(300, 310)
     metric = build("alex", version="0.0", lpips=False, value_range=(0, 1))

@@ -170,6 +170,13 @@ CALLS = {
     "distances of batches in words": lambda: evaluation.distances(METRIC, JUDGED, "a"),
     "scores of words": lambda: scores.two_afc_score(["a"], [1.0], [1.0]),
     "scores of several lengths": lambda: scores.two_afc_score([[1.0], [1.0, 2.0]], [1.0], [1.0]),
+    "score of no columns": lambda: evaluation.score({}),
+    "score of a list": lambda: evaluation.score([1.0]),
+    "score without distances": lambda: evaluation.score({"judge": np.ones(2)}),
+    "confidence in words": lambda: evaluation.confidence_interval({"judge": 1}, "95%"),
+    "an image of floats to resize": lambda: images.resize(X[0], (8, 8)),
+    "an image to resize to a side": lambda: images.resize(U[0], 8),
+    "an image to resize to nothing": lambda: images.resize(U[0], (0, 8)),
     "scores of nothing": lambda: scores.jnd_score(None, [1.0]),
     "differences from nothing": lambda: feature_cache.averaged_differences(METRIC, U),
 }

@@ -81,13 +81,13 @@ def test_eager_calls_refuse_floats_of_8_bit_images(x, value_range):
     images = 127.5 * x + 127.5
     with pytest.raises(ValueError, match=r"Expected in0 in value_range=.*Received: floats from"):
         metric(images, images)
-    metric._range_checks = 0  # as after twenty arrays
+    metric._range_watch._checks = 0  # as after twenty arrays
     assert np.isnan(metric(images, images / 255)).all()
     assert np.isfinite(lpips_tf.LPIPS(value_range=(0, 255))(images, images)).all()
 
 
 def test_what_a_network_gives_that_has_lost_its_way_has_finite_gradients(x, y):
     metric = lpips_tf.LPIPS()
-    metric._range_checks = 0
+    metric._range_watch._checks = 0
     for image in (100 * y, np.full_like(y, 1e4), np.full_like(y, -1e3)):
         assert np.isfinite(metric(x, image)).all()
