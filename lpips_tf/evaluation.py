@@ -72,8 +72,10 @@ def distances(
         ValueError: `dataset` has no examples, or not the features of any kind of judgement;
             `metric` returns another shape or type; or `batch_size` is below 1.
     """
+    check_count("batch_size", batch_size)
+    spec = _checked_spec(metric, dataset)
     batches, done = [], 0
-    for batch in _batch_distances(metric, dataset, batch_size):
+    for batch in _batch_distances(metric, dataset, spec, batch_size):
         batches.append(batch)
         done += len(batch["id"])
         if progress is not None:
@@ -85,9 +87,8 @@ def distances(
     return {name: column[order] for name, column in columns.items()}
 
 
-def _batch_distances(
-    metric: Callable[[Any, Any], Any], dataset: tf.data.Dataset, batch_size: int
-) -> Iterator[Columns]:
+def _checked_spec(metric: Any, dataset: Any) -> dict[str, tf.TensorSpec]:
+    """The features of a data set of judgements; raises ValueError for what cannot be computed."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"Expected the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}"
@@ -101,32 +102,39 @@ def _batch_distances(
             "Expected a tf.data.Dataset of judgements, such as bapps/2afc or bapps/jnd. "
             f"Received: {received}"
         )
+    return spec
+
+
+def _batch_distances(
+    metric: Callable[[Any, Any], Any],
+    dataset: tf.data.Dataset,
+    spec: dict[str, tf.TensorSpec],
+    batch_size: int,
+) -> Iterator[Columns]:
+    """The columns of each batch of examples of one size, and their places in the data set."""
     images = [name for name in ("ref", "p0", "p1") if name in spec]
-    kept = [name for name in ("judge", "same", "opinion", "reference") if name in spec]
+    answers = [name for name in ("judge", "same", "opinion") if name in spec]
+    texts = [name for name in ("id", "reference") if name in spec]
     names = ("d0", "d1") if "judge" in spec else ("distance",)
     compute = compiled(metric, [spec[name] for name in images])
     indexed = dataset.enumerate().map(lambda index, example: example | {"index": index})
-    check_count("batch_size", batch_size)
     for batch in _same_sized(indexed, [spec[name] for name in images], images[0], batch_size):
-        ids = _text(batch["id"])
         columns = dict(zip(names, compute([batch[name] for name in images]), strict=True))
         for name, column in columns.items():
-            if column.shape != ids.shape:
+            if column.shape != batch["id"].shape:
                 raise ValueError(
-                    f"Expected a metric that gives one distance for each of {len(ids)} pairs. "
-                    f"Received: {name}.shape={column.shape}"
+                    "Expected a metric that gives one distance for each of "
+                    f"{len(batch['id'])} pairs. Received: {name}.shape={column.shape}"
                 )
-        said = {name: batch[name].numpy() for name in kept if name != "reference"}
-        if "reference" in kept:
-            said["reference"] = _text(batch["reference"])
-        yield {"index": batch["index"].numpy(), "id": ids, **columns, **said}
+        columns |= {name: batch[name].numpy() for name in ("index", *answers)}
+        columns |= {name: _text(batch[name]) for name in texts}
+        yield columns
 
 
 def _same_sized(
     dataset: tf.data.Dataset, specs: Sequence[tf.TensorSpec], image: str, batch_size: int
 ) -> Iterable[dict[str, tf.Tensor]]:
     """Batches of examples whose images have one size."""
-    check_count("batch_size", batch_size)
     if any(None in spec.shape.as_list() for spec in specs):
         return by_size(dataset.prefetch(2), image, batch_size)
     height, width, _ = specs[0].shape.as_list()
