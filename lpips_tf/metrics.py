@@ -29,8 +29,8 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
         metric: an `lpips_tf.LPIPS` to compute with, instead of one that `net`, `dtype` and
             `options` describe: a loss and metrics that share one hold its network once.
         name: name of the metric.
-        dtype: dtype or policy that the backbone computes in. Sums are float64, or float32 under
-            JAX.
+        dtype: of the backbone, a dtype or policy; not of the sums, as in Keras' metrics. These are
+            float64, or float32 under JAX.
         options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:
@@ -105,9 +105,9 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
             model whose output has no static size needs it.
         metric: an `lpips_tf.LPIPS` to compute with, as for `LPIPS`.
         name: name of the metric.
-        dtype: dtype or policy that the backbone computes in. Sums are float64, or float32 under
-            JAX; there are `conditions` · D of them, for embeddings of D numbers (AlexNet: 31,872 at
-            64x64, 640,128 at 256x256).
+        dtype: of the backbone, as for `LPIPS`. Sums are float64, or float32 under JAX; there are
+            `conditions` · D of them, for embeddings of D numbers (AlexNet: 31,872 at 64x64, 640,128
+            at 256x256).
         options: the other arguments of `lpips_tf.LPIPS`, such as `value_range`.
 
     Attributes:

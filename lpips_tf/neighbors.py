@@ -210,8 +210,8 @@ class Index:
             raise ValueError(f"Expected the metric that {path} was built with: {different}")
         if keras_stores.fingerprint(metric) != content.weights:
             raise metric._missing_weights or ValueError(
-                f"Expected a metric with the weights that {path} was built with, which are not "
-                "those of its files: load(path, metric). Received: other weights"
+                f"Expected the weights that {path} was built with. Received: others, in the files "
+                "that it names or in none. Index.load(path, metric) takes a metric that has them"
             )
         return cls(metric, content.images, content.names, Sketch(**content.sketch), index)
 

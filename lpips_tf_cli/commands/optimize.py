@@ -86,15 +86,16 @@ def optimize(
         import numpy as np
 
         from lpips_tf_cli.distances import gradient_descent
+        from lpips_tf_cli.reports import descents
 
         moved = gradient_descent.optimize_image(
             metric, reference, init, steps, learning_rate, frames, srgb
         )
-        gradient_descent.write_png(temporary[output], moved.image)
+        descents.write_png(temporary[output], moved.image)
         if strip is not None:
-            gradient_descent.write_png(temporary[strip], np.hstack(moved.frames))
+            descents.write_png(temporary[strip], np.hstack(moved.frames))
         if curve is not None:
-            gradient_descent.save_distance_curve(
+            descents.save_distance_curve(
                 temporary[curve],
                 moved.distances,
                 f"LPIPS ({options.net} {options.version}{' baseline' if options.baseline else ''})",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lpips_tf_cli.console import outputs
 from lpips_tf_cli.console.imports import extra
 from lpips_tf_cli.console.list_options import ListOptions, Recursive
-from lpips_tf_cli.console.metric_options import MetricOptions
+from lpips_tf_cli.console.metric_options import MetricOptions, Network
 from lpips_tf_cli.console.option_groups import with_option_groups
 from lpips_tf_cli.console.options import Output, ResizeAll, SkipErrors, Srgb, checked_resizing
 from lpips_tf_cli.console.text import counted, printable
@@ -97,7 +97,7 @@ def search(
         bool, typer.Option("--json", help="Print JSON: query, image and distance of each.")
     ] = False,
     net: Annotated[
-        Literal["alex", "vgg", "squeeze"] | None,
+        Network | None,
         typer.Option(
             help="Require an index of this network. By default any is taken.", show_default=False
         ),

@@ -13,8 +13,9 @@ from lpips_tf_cli.console.imports import imports
 if TYPE_CHECKING:
     from lpips_tf import LPIPS
 
+Network = Literal["alex", "vgg", "squeeze"]
 Net = Annotated[
-    Literal["alex", "vgg", "squeeze"],
+    Network,
     typer.Option(help="Backbone network. The first use of squeeze downloads its weights."),
 ]
 Version = Annotated[

@@ -9,7 +9,7 @@ from checking import numbers
 from PIL import Image
 
 import lpips_tf
-from lpips_tf_cli.distances import gradient_descent
+from lpips_tf_cli.reports import descents
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_an_interrupted_descent_writes_nothing(optimize, folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gradient_descent, "save_distance_curve", interrupted)
+    monkeypatch.setattr(descents, "save_distance_curve", interrupted)
     arguments = ("ref.png", "--init", "img.png", "-o", "out.png", "--steps", 1, "--net", "alex")
     code, *_ = optimize(*arguments, "--frames", 2, "--curve", "curve.png")
     assert code == 130
