@@ -251,6 +251,9 @@ class LPIPS(keras.Model):
         """
         # Checked here and not in `call`, whose errors Keras wraps in a page about the layer.
         in0, in1, mask = self._checked_call(in0, in1, return_per_layer, training, mask)
+        if return_per_layer and are_symbolic(in0, in1):
+            function = MetricFunction(self, "__call__")
+            return function([in0, in1], weights=mask, training=training)
         frozen = not any(head.trainable for head in self.heads)
         if frozen and runs_eagerly(in0, in1, mask):
             # Keras' own `__call__` takes half a millisecond to find out whether to drop.

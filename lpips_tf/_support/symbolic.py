@@ -9,7 +9,8 @@ import keras
 from lpips_tf._support.arguments import check_choice
 from lpips_tf._support.sharing import HoldsMetric, serialized
 
-FUNCTIONS = ("distances", "embed", "explain", "layer_maps", "normalized_features")
+FUNCTIONS = ("__call__", "distances", "embed", "explain", "layer_maps", "normalized_features")
+TRAINABLE = ("__call__", "distances")  # functions that drop in training
 
 
 def are_symbolic(*images: Any) -> bool:
@@ -22,7 +23,8 @@ class MetricFunction(HoldsMetric, keras.layers.Layer):
     """A function of a metric as a layer.
 
     It takes the list of the function's batches of images. The function's mask is called `weights`,
-    because Keras fills `mask` with masks of its own.
+    because Keras fills `mask` with masks of its own. A call is the one with `return_per_layer`:
+    Keras expects all calls of one layer to have outputs of one structure.
 
     Args:
         metric: an `LPIPS`, which the layer holds and saves.
@@ -38,8 +40,9 @@ class MetricFunction(HoldsMetric, keras.layers.Layer):
 
     def call(self, images: Any, weights: Any = None, training: bool | None = None) -> Any:
         """The function's result for a list of batches; an `Explanation` as a plain tuple."""
-        options = {"training": training} if self.function == "distances" else {}
-        options |= {} if weights is None else {"mask": weights}
+        options: dict[str, Any] = {} if weights is None else {"mask": weights}
+        options |= {"training": training} if self.function in TRAINABLE else {}
+        options |= {"return_per_layer": True} if self.function == "__call__" else {}
         found = getattr(self.metric, self.function)(*images, **options)
         return tuple(found) if self.function == "explain" else found
 

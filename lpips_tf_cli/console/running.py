@@ -33,7 +33,7 @@ def run(app: typer.Typer, name: str) -> None:
     terminated. With LPIPS_TF_TRACEBACK=1 in the environment a failure shows its traceback.
     """
     codecs.register_error("bytes_or_escapes", _bytes_or_escapes)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # tidies up first
+    stopped = _signals()
     if sys.stdout is None:  # closed by the caller
         sys.stdout = _Closed()
     if sys.stderr is None:
@@ -72,10 +72,29 @@ def run(app: typer.Typer, name: str) -> None:
     except Exception as error:
         if "LPIPS_TF_TRACEBACK" in os.environ:
             raise
-        expected = isinstance(error, (OSError, ValueError, ImportError))
-        say(name, str(error) if expected else _unexpected(error))
+        if not stopped:
+            expected = isinstance(error, (OSError, ValueError, ImportError))
+            say(name, str(error) if expected else _unexpected(error))
         code = 1
-    sys.exit(code)
+    sys.exit(128 + stopped[0] if stopped else code)
+
+
+def _signals() -> list[int]:
+    """A list that SIGINT and SIGTERM will be in once they come.
+
+    Both raise exceptions, so that what has been begun is tidied up. C++ code that is just being
+    imported or called makes other errors of these.
+    """
+    stopped: list[int] = []
+
+    def stop(number: int, _: Any) -> None:
+        stopped.append(number)
+        raise SystemExit(128 + number) if number == signal.SIGTERM else KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's background jobs
+            signal.signal(number, stop)
+    return stopped
 
 
 class _Closed(io.TextIOBase):
