@@ -87,6 +87,8 @@ def decode(content: bytes, name: str, srgb: bool = False) -> npt.NDArray[np.uint
 
 def from_pillow(image: Image.Image, name: str, srgb: bool = False) -> npt.NDArray[np.uint8]:
     """Converts a Pillow image as `load` converts that of a file; warnings call it `name`."""
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"Expected an image of Pillow. Received: {shown(image)}")
     return _pixels(image, name, srgb)
 
 
@@ -210,7 +212,8 @@ def _bits_of_tiff(header: bytes, file: Any) -> int:
 
 
 def _pixels(image: Image.Image, path: str | os.PathLike[str], srgb: bool) -> npt.NDArray[np.uint8]:
-    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+    # What Pillow opens as "I" has 16 bits in these formats; elsewhere its numbers may be any.
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
         raise OSError(
             f"Expected an image of 8 or 16 bits. Received: {path} of 32 bits, mode {image.mode}"
         )

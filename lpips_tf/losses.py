@@ -9,6 +9,7 @@ from keras import ops
 
 from lpips_tf import metric as metric_module
 from lpips_tf._backend.keras_internals import reduce_weighted_values
+from lpips_tf._support.image_batches import as_array
 from lpips_tf._support.sample_weights import split
 from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given
@@ -77,6 +78,7 @@ class LPIPS(HoldsMetric, keras.losses.Loss):
             ValueError: as a call of `lpips_tf.LPIPS` does; weights of another shape, or a `mask`
                 beside weights of pixels.
         """
+        y_true, y_pred = as_array(y_true), as_array(y_pred)
         sample_weight, mask = split(sample_weight, mask, y_pred, self.metric.spatial)
         with keras.name_scope(self.name):
             distances = self.call(y_true, y_pred, mask=mask)

@@ -11,6 +11,7 @@ from lpips_tf import metric as metric_module
 from lpips_tf._backend.execution import at_once
 from lpips_tf._backend.tensors import accurate_dtype
 from lpips_tf._support.arguments import check_count, checked_size, shown
+from lpips_tf._support.image_batches import as_array
 from lpips_tf._support.sample_weights import split
 from lpips_tf._support.sharing import HoldsMetric, serialized
 from lpips_tf.metric import Options, made_or_given
@@ -68,6 +69,7 @@ class LPIPS(HoldsMetric, keras.metrics.Mean):
             ValueError: as a call of `lpips_tf.LPIPS` does; weights of another shape, or a `mask`
                 beside weights of pixels.
         """
+        y_true, y_pred = as_array(y_true), as_array(y_pred)
         sample_weight, mask = split(sample_weight, mask, y_pred, self.metric.spatial)
         distances = self.metric(y_true, y_pred, mask=mask)
         if self.metric.spatial:
@@ -167,6 +169,7 @@ class MeanPairwiseLPIPS(HoldsMetric, keras.metrics.Metric):
         """
         if sample_weight is not None:
             raise ValueError("Expected no sample_weight, as pairs have none. Received: weights")
+        y_pred = as_array(y_pred)
         self._check_size(y_pred)
         embeddings = ops.cast(self.metric.embed(y_pred), self.dtype)
         if self.conditions is None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,8 @@ __all__ = ["Index", "Neighbors", "Sketch", "groups"]
 SLACK = 1.5  # shortened embeddings are rarely a tenth nearer or farther than long ones
 ROUNDING = 1e-5  # of the distances of shortened embeddings
 EQUAL = 1e-12  # far below what any difference of pixels makes
+SOURCES = ("backbone_weights", "head_weights")
+PACKAGED = ("imagenet", "bapps")  # the names of weights that come with the package
 
 
 class Neighbors(NamedTuple):
@@ -171,11 +175,13 @@ class Index:
             OSError: it cannot be written.
             ValueError: the metric's weights have changed since the index was built.
         """
-        import faiss
-
         self._check_weights()
+        config = self.metric.get_config()
+        for name in SOURCES:  # they will be loaded from other folders
+            if config[name] not in (*PACKAGED, None):
+                config[name] = str(Path(config[name]).resolve())
         content = index_files.Content(
-            metric=self.metric.get_config(),
+            metric=config,
             weights=self._weights,
             sketch=self.sketch._asdict(),
             names=self.names,
@@ -198,8 +204,6 @@ class Index:
             OSError: the file is missing, damaged, or no index.
             ValueError: it was built with another metric, or with other weights.
         """
-        import faiss
-
         content = index_files.read(path)
         index = faiss.deserialize_index(content.faiss_index)
         if index.ntotal != len(content.names):
@@ -281,8 +285,8 @@ def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:
 
 
 def _differences(received: dict[str, Any], expected: dict[str, Any]) -> str:
-    """The arguments of two metrics that make their embeddings differ, with both values."""
-    names = ("net", "version", "lpips", "value_range", "backbone_weights", "head_weights")
+    """The arguments other than weights that make embeddings differ, with both values."""
+    names = ("net", "version", "lpips", "value_range")
     return ", ".join(
         f"{name}={expected.get(name)!r}, received {received.get(name)!r}"
         for name in names

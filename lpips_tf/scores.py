@@ -193,9 +193,12 @@ def _checked(**arrays: Any) -> list[npt.NDArray[np.float64]]:
 
 def _vector(name: str, array: Any) -> npt.NDArray[np.float64]:
     try:
-        return np.asarray(ops.convert_to_numpy(array), np.float64).ravel()
+        vector = np.asarray(ops.convert_to_numpy(array), np.float64)
     except (TypeError, ValueError) as error:  # strings, None, lists of several lengths
         raise ValueError(f"Expected {name} as numbers (N,). Received: {shown(array)}") from error
+    if vector.size > max(vector.shape, default=1):  # a matrix, whose order may be another's
+        raise ValueError(f"Expected {name} as numbers (N,). Received: {name}.shape={vector.shape}")
+    return vector.ravel()
 
 
 def check_judgements(name: str, judgements: Any) -> None:

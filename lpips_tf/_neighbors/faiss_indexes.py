@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -35,8 +36,6 @@ def build(vectors: npt.NDArray[Any], factory: str) -> Any:
         ValueError: FAISS refuses the factory, or there are too few vectors for it.
         OSError: the temporary folder is full.
     """
-    import faiss
-
     if factory == "Flat":
         index = faiss.IndexFlatL2(vectors.shape[1])
         index.add(vectors)
@@ -70,8 +69,6 @@ def nearest(index: Any, vector: npt.NDArray[Any], count: int, least: int) -> npt
         count: the maximum number of positions.
         least: the minimum number.
     """
-    import faiss
-
     ivf = faiss.try_extract_index_ivf(index)
     lists = 0 if ivf is None else ivf.nprobe
     try:

@@ -72,7 +72,8 @@ def read(path: str | os.PathLike[str]) -> Content:
             expected = file.attrs["sha256"]
         except (OSError, RuntimeError, KeyError, ValueError) as error:  # by what is damaged
             raise OSError(
-                f"Cannot read the index {path}, it is damaged or not from Index.save: {error}"
+                f"Cannot read the index {path}, it is damaged or not from Index.save: "
+                f"{' '.join(str(error).split())}"
             ) from error
         names = [os.fsdecode(name) for name in stored_names.tobytes().split(b"\0")]
         # FAISS trusts what it reads.

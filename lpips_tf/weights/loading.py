@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from lpips_tf._support.arguments import shown
 from lpips_tf.weights import downloads, weight_files
 from lpips_tf.weights.torch_checkpoints import read_backbone, read_heads
 
@@ -97,9 +98,10 @@ def write_heads(path: str | os.PathLike[str], metric: Network, source: str = "")
         source: where the weights come from, in words.
 
     Raises:
-        ValueError: the metric has no heads.
+        ValueError: no metric, or one without heads.
         OSError: the file cannot be written.
     """
+    _check_network(metric)
     if not metric.lpips:
         raise ValueError("Expected a metric with heads. Received: lpips=False")
     arrays = _arrays_of(metric.heads)
@@ -119,8 +121,10 @@ def write_backbone(path: str | os.PathLike[str], metric: Network, source: str = 
         source: where the weights come from, in words.
 
     Raises:
+        ValueError: no metric.
         OSError: the file cannot be written.
     """
+    _check_network(metric)
     arrays = _arrays_of(metric.backbone.layers)
     weight_files.write(path, weight_files.Weights("backbone", metric.net, arrays, source=source))
 
@@ -130,6 +134,11 @@ def variables(layers: list[Any]) -> dict[str, keras.Variable]:
     return {
         f"{layer.name}/{variable.name}": variable for layer in layers for variable in layer.weights
     }
+
+
+def _check_network(metric: Any) -> None:
+    if not isinstance(getattr(metric, "backbone", None), keras.Model):
+        raise ValueError(f"Expected an lpips_tf.LPIPS. Received: {shown(metric)}")
 
 
 def _backbone_path(network: str, source: str | os.PathLike[str]) -> Path:

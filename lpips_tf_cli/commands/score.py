@@ -48,7 +48,7 @@ def score(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Most pairs per batch.")
     ] = 32,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Writes the distances of the pairs in a manifest of any length, with Apache Beam.
 
     Other options, such as --runner, go to Beam.
@@ -73,3 +73,4 @@ def score(
             "lpips-tf",
             f"warning: resizing distorts {images} with other proportions than the reference",
         )
+    return int(bool(counts.errors))

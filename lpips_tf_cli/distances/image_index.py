@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import faiss  # noqa: F401, fails at once where FAISS is missing
 import h5py
 import numpy as np
 from PIL import Image

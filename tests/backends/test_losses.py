@@ -196,6 +196,18 @@ def test_weights_of_other_shapes_are_refused(build, images, weights, message):
             loss(*images, weights)
 
 
+def test_lists_of_images_are_batches(build, images):
+    """Also where weights or sizes are looked at first."""
+    weights = np.array([1.0, 0, 2, 0.5], "float32")
+    lists = [list(batch) for batch in images]
+    for make in (lpips_tf.losses.LPIPS, lpips_tf.metrics.LPIPS):
+        found = make(metric=build())(*lists, sample_weight=weights)
+        expected = make(metric=build())(*images, sample_weight=weights)
+        assert numbers(found) == pytest.approx(numbers(expected), rel=1e-6)
+    diversity = [lpips_tf.metrics.MeanPairwiseLPIPS(metric=build()) for _ in range(2)]
+    assert diversity[0](None, lists[0]) == diversity[1](None, images[0])
+
+
 def test_diversity_refuses_what_has_no_pairs(build, images):
     diversity = lpips_tf.metrics.MeanPairwiseLPIPS(conditions=2, metric=build())
     with pytest.raises(ValueError, match="no sample_weight"):

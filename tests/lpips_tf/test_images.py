@@ -253,6 +253,8 @@ def test_images_of_more_than_16_bits_are_refused(tmp_path, mode):
     path = save(tmp_path / "a.tiff", Image.fromarray(GREY).convert(mode))
     with pytest.raises(OSError, match=r"8 or 16 bits\. Received: .*a\.tiff"):
         images.load(path)
+    with pytest.raises(OSError, match=r"8 or 16 bits\. Received: a of 32 bits"):
+        images.from_pillow(Image.fromarray(GREY).convert(mode), "a")
 
 
 def test_a_folder_is_listed_by_the_suffixes_of_images(tmp_path):

@@ -174,6 +174,17 @@ def test_arguments_may_be_scalars_of_numpy(crops, tmp_path):
     assert Index.load(tmp_path / "a.h5").metric.get_config() == lpips_tf.LPIPS().get_config()
 
 
+def test_an_index_finds_its_weights_from_another_folder(crops, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights.write_heads("heads.h5", lpips_tf.LPIPS(head_weights=None))
+    index = Index.build(lpips_tf.LPIPS(head_weights="heads.h5"), crops[:20])
+    index.save("index.h5")
+    monkeypatch.chdir("/")
+    for metric in (None, index.metric):  # whose file has another name from here
+        loaded = Index.load(tmp_path / "index.h5", metric)
+        np.testing.assert_array_equal(loaded.search(crops[:3])[0], index.search(crops[:3])[0])
+
+
 def test_an_index_of_another_metric_is_refused(index, tmp_path, build):
     index.save(tmp_path / "index.h5")
     with pytest.raises(ValueError, match=r"built with: version='0.1', received '0.0'"):

@@ -7,7 +7,16 @@ import pytest
 import tensorflow as tf
 
 import lpips_tf
-from lpips_tf import baselines, evaluation, export, feature_cache, images, neighbors, scores
+from lpips_tf import (
+    baselines,
+    evaluation,
+    export,
+    feature_cache,
+    images,
+    neighbors,
+    scores,
+    weights,
+)
 from lpips_tf.baselines import L2
 from lpips_tf.training import RankingModel
 
@@ -169,6 +178,10 @@ CALLS = {
     "distances of half batches": lambda: evaluation.distances(METRIC, JUDGED, 1.5),
     "distances of batches in words": lambda: evaluation.distances(METRIC, JUDGED, "a"),
     "scores of words": lambda: scores.two_afc_score(["a"], [1.0], [1.0]),
+    "scores of matrices": lambda: scores.two_afc_score(np.ones((3, 2)), np.ones((2, 3)), [0.5] * 6),
+    "weights of a path": lambda: weights.write_heads(METRIC, "heads.h5"),
+    "a backbone of a path": lambda: weights.write_backbone(METRIC, "backbone.h5"),
+    "an array as a Pillow image": lambda: images.from_pillow(U[0], "a"),
     "scores of several lengths": lambda: scores.two_afc_score([[1.0], [1.0, 2.0]], [1.0], [1.0]),
     "score of no columns": lambda: evaluation.score({}),
     "score of a list": lambda: evaluation.score([1.0]),

@@ -162,8 +162,9 @@ def test_wrong_options_of_index_search_and_duplicates_are_one_line(
 
 def test_index_names_its_extra_where_faiss_is_missing(run, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    monkeypatch.delitem(sys.modules, "lpips_tf_cli.distances.image_index", raising=False)
-    monkeypatch.delattr("lpips_tf_cli.distances.image_index", raising=False)
+    for name in ("lpips_tf_cli.distances.image_index", "lpips_tf.neighbors"):  # as in a new process
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.delattr(name, raising=False)
     code, _, err = run("index", "photos", "-o", "i.h5")
     assert (code, err.count("\n")) == (1, 1)
     assert 'needs faiss, which is not installed: pip install "lpips-tf[neighbors]"' in err
