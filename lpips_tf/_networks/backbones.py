@@ -15,6 +15,7 @@ import keras
 from keras import layers, ops
 
 from lpips_tf._networks import float16
+from lpips_tf._networks.convolution import Conv2D
 from lpips_tf._networks.image_convolution import ImageConv2D
 
 NHWC = "channels_last"
@@ -141,7 +142,7 @@ def _convolution(
     padding: str = "same",
     dtype: Any = None,
 ) -> Callable[[Any], Any]:
-    convolution = layers.Conv2D(
+    convolution = Conv2D(
         filters,
         size,
         strides=strides,
