@@ -60,7 +60,7 @@ import lpips_tf
 
 CASES = [("alex", 50, 64), ("alex", 8, 256), ("vgg", 16, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]
 MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
-SIDES = (256, 512, 1024)  # of one pair, for the memory by size
+SIDES = (256, 512)  # of one pair, for the memory by size
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
 TRIPLETS, EVALUATION_ROUNDS = 2000, 5

@@ -90,7 +90,7 @@ def test_beam_resizes_as_pillow_does(run, sizes, build, tmp_path):
     manifest, output = tmp_path / "pairs.csv", tmp_path / "out.parquet"
     manifest.write_text(f"reference,image\n{sizes[0]},{sizes[1]}\n{sizes[0]},{tmp_path}/none\n")
     code, out, err = run("score", manifest, "-o", output, "--resize", "reference")
-    assert (code, err) == (0, "")
+    assert (code, err) == (1, "")
     assert "1 distance, 1 error" in out
     rows = {row["image"]: row for row in pyarrow.parquet.read_table(output).to_pylist()}
     found, failed = rows[str(sizes[1])], rows[f"{tmp_path}/none"]
