@@ -60,7 +60,6 @@ import lpips_tf
 
 CASES = [("alex", 50, 64), ("alex", 8, 256), ("vgg", 16, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]
 MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
-SIDES = (256, 512)  # of one pair, for the memory by size
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
 TRIPLETS, EVALUATION_ROUNDS = 2000, 5
@@ -280,25 +279,6 @@ def memory_table(gradient: bool) -> str:
     return f"{title}\n\n" + table(header, rows)
 
 
-def memory_by_size() -> str:
-    passes = {"forward": False, "with gradient": True}
-    cases = [(net, name) for net in ("alex", "vgg", "squeeze") for name in passes]
-    rows = []
-    for side in SIDES:
-        cells = []
-        for net, name in cases:
-            ours, theirs = (
-                peak_memory(key, net, 1, side, passes[name]) for key in ("ours", "channels_last")
-            )
-            cells.append(f"{ours:,.0f} ({theirs:,.0f})")
-        rows.append([f"{side}²", *cells])
-    title = (
-        "Peak memory in MiB of one pair of float32, above the memory of the process before it; in "
-        "brackets that of the official, channels-last"
-    )
-    return f"{title}\n\n" + table(["", *(", ".join(case) for case in cases)], rows)
-
-
 def share_table() -> str:
     rows = [[case_name(*case), f"{backbone_share(*case):.0%}"] for case in CASES]
     return "Share of the backbones in lpips_tf's time, forward\n\n" + table(
@@ -345,7 +325,6 @@ PARTS = {
     "peers": peers_tables,
     "files": files_tables,
     "heads": heads_table,
-    "memory": memory_by_size,
     "onednn": onednn_tables,
     "speed": speed_tables,
 }
