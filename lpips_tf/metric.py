@@ -312,12 +312,7 @@ class LPIPS(keras.Model):
         return (in0_shape[0], *in0_shape[1:3], 1) if self.spatial else (in0_shape[0],)
 
     def compute_output_spec(
-        self,
-        in0: Any,
-        in1: Any,
-        return_per_layer: bool = False,
-        training: bool | None = None,
-        mask: Any = None,
+        self, in0: Any, in1: Any, return_per_layer: bool = False, **options: Any
     ) -> Any:
         """The symbols of what a call returns; Keras makes of a shape one of the policy's dtype."""
         known = zip(in0.shape, in1.shape, strict=True)

@@ -22,8 +22,7 @@ class Compiled:
 
     The graph leaves batch size, height and width open, so it is traced once for each combination of
     dtypes and options, not for each size, except for images that have to be computed in `strips`.
-    Within a graph, and under the other backends, this is the
-    plain function.
+    Within a graph, and under the other backends, this is the plain function.
 
     An image that no gradient tape watches gets no gradient, and nothing is stored for it.
 

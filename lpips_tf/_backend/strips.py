@@ -2,8 +2,8 @@
 
 TensorFlow's oneDNN kernels for processors without AVX-512 unfold an image's patches into a matrix.
 Where that takes more than 1 GiB, oneDNN falls back to its reference implementation
-(`ref_convolution_fwd_t`), hundreds of times slower: a pair of 1024x1024 takes VGG16 half an hour or
-more. Strips of rows keep below the bound, with the same sums.
+(`ref_convolution_fwd_t`), with which VGG16 had not compared a pair of 1024x1024 after 25 minutes.
+Strips of rows keep below the bound, with the same sums.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 MOST_BYTES = 2**29  # of a whole image, half of oneDNN's bound
-STRIP_BYTES = 2**26  # of a strip; larger ones took up to half as long again, smaller ones no less
+STRIP_BYTES = 2**26  # of a strip; about the fastest of 2**23 to 2**29 on the machine at hand
 MOST_PIXELS = 2**18  # of images whose convolutions are small enough on up to 12 threads
 
 
