@@ -71,11 +71,14 @@ def convolved(padded: Any, kernel: Any, stride: int, strips: int) -> Any:
     return tf.concat(parts, axis=1)
 
 
-@functools.cache
 def _bounded() -> bool:
-    """Whether TensorFlow computes with the kernels that have the bound."""
-    if keras.backend.backend() != "tensorflow":
-        return False
+    """Whether convolutions are computed with the kernels that have the bound."""
+    # The backend is asked each time: PyTorch's compiler traces this far, and warns of a cache.
+    return keras.backend.backend() == "tensorflow" and _tensorflow_is_bounded()
+
+
+@functools.cache
+def _tensorflow_is_bounded() -> bool:
     import tensorflow as tf
     from numpy._core._multiarray_umath import __cpu_features__  # known on every system
     from tensorflow.python.util import _pywrap_util_port  # TensorFlow has no public name for it
