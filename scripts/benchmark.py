@@ -48,6 +48,7 @@ from benchmarks.implementations import (
 )
 from benchmarks.markdown_tables import table, update
 from benchmarks.measuring import (
+    ROUNDS,
     backbone_share,
     convolution_flops,
     machine,
@@ -59,6 +60,8 @@ from benchmarks.measuring import (
 import lpips_tf
 
 CASES = [("alex", 50, 64), ("alex", 8, 256), ("vgg", 16, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]
+SINGLE = [(net, side) for net in ("alex", "vgg", "squeeze") for side in (64, 256)]
+LARGE_SINGLE, LARGE_ROUNDS = {False: 1024, True: 512}, 3  # their sides without and with gradient
 MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
@@ -115,6 +118,18 @@ def gradient_table(precision: str) -> str:
         calls = compared_calls(case[0], images, precision, gradient=True, eagerly=True)
         rows.append(ratio_row(case_name(*case) + ", without tf.function", medians(calls)))
     return f"Forward and gradient with respect to one image, {precision}\n\n" + table(HEADER, rows)
+
+
+def single_table(gradient: bool) -> str:
+    """One pair, called without `tf.function`."""
+    rows = []
+    large = [(net, LARGE_SINGLE[gradient]) for net in ("alex", "vgg", "squeeze")]
+    for net, side in sorted(SINGLE + large):
+        calls = compared_calls(net, random_images(1, side), "float32", gradient, eagerly=True)
+        times = medians(calls, LARGE_ROUNDS if (net, side) in large else ROUNDS)
+        rows.append(ratio_row(case_name(net, 1, side), times))
+    what = "Forward and gradient with respect to one image" if gradient else "Forward"
+    return f"{what}, float32, a single pair, called eagerly\n\n" + table(HEADER, rows)
 
 
 def bfloat16_table() -> str:
@@ -303,8 +318,9 @@ def main() -> None:
 
 
 def speed_tables() -> str:
-    """The forward pass and the gradient in float32."""
-    return f"{forward_table('float32')}\n\n{gradient_table('float32')}"
+    """The forward pass and the gradient in float32, of batches and of single pairs."""
+    parts = [forward_table("float32"), gradient_table("float32")]
+    return "\n\n".join(parts + [single_table(gradient) for gradient in (False, True)])
 
 
 def onednn_tables() -> str:
@@ -343,6 +359,7 @@ def measure_all(path: Path | None) -> None:
         parts += [training_table(), evaluation_table(), share_table()]
     parts.append(other_table())
     if not ON_GPU:
+        parts += [single_table(gradient) for gradient in (False, True)]
         parts += [memory_table(gradient=False), memory_table(gradient=True)]
     report = "\n\n".join(parts)
     print(report)

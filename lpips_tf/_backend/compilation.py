@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from lpips_tf._backend import strips
 from lpips_tf._backend.execution import replica, runs_eagerly
 from lpips_tf._backend.keras_internals import AutocastScope, in_stateless_scope
 from lpips_tf._backend.tensors import as_tensors, nan_unless_comparable, open_shape
@@ -21,8 +20,8 @@ class Compiled:
     """A function of images (N, H, W, 3) that an eager call under TensorFlow runs as one graph.
 
     The graph leaves batch size, height and width open, so it is traced once for each combination of
-    dtypes and options, not for each size, except for images that have to be computed in `strips`.
-    Within a graph, and under the other backends, this is the plain function.
+    dtypes and options, not for each size. Within a graph, and under the other backends, this is the
+    plain function.
 
     An image that no gradient tape watches gets no gradient, and nothing is stored for it.
 
@@ -42,7 +41,6 @@ class Compiled:
         self._variables = variables
         self._min_size = min_size
         self._graphs: dict[Any, Callable[..., Any]] = {}
-        self._of_one_size: dict[Any, Callable[..., Any]] = {}  # the last graph of large images
 
     def __call__(self, *images: Any, mask: Any = None, **options: Any) -> Any:
         masked = mask is not None
@@ -59,14 +57,7 @@ class Compiled:
         trainable = tuple(variable.trainable for variable in self._variables)
         dtypes = (image.dtype for image in images)
         key = (masked, watched, trainable, *dtypes, *options.items())
-        shapes: list[Any] = [open_shape(image) for image in images]
-        graphs = self._graphs
-        if strips.are_needed(*images):  # how many depends on the size
-            shapes = [(None, *image.shape[1:]) for image in images]
-            key, graphs = (*key, *shapes), self._of_one_size
-            if key not in graphs:
-                graphs.clear()
-        if key not in graphs:
+        if key not in self._graphs:
 
             def graph(*images: Any) -> Any:
                 stopped = (
@@ -75,16 +66,13 @@ class Compiled:
                 )
                 return self._run(masked, *stopped, **options)
 
-            signature = [
-                tf.TensorSpec(shape, image.dtype)
-                for shape, image in zip(shapes, images, strict=True)
-            ]
-            graphs[key] = tf.function(
+            signature = [tf.TensorSpec(open_shape(image), image.dtype) for image in images]
+            self._graphs[key] = tf.function(
                 functools.partial(graph),  # TensorFlow counts functions of one code as retraces
                 input_signature=signature,
                 autograph=False,
             )
-        return graphs[key](*images)
+        return self._graphs[key](*images)
 
     def _traced(self, masked: bool, images: tuple[Any, ...], options: dict[str, Any]) -> Any:
         images = as_tensors(*images, min_size=self._min_size)

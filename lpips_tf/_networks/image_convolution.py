@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from lpips_tf._backend import custom_gradients, strips
+from lpips_tf._backend import custom_gradients, kernels
 from lpips_tf._backend.tensors import zero_padded
 
 
@@ -82,20 +82,18 @@ def _with_block_gradient(images: Any, kernel: Any, bias: Any, stride: int, pad: 
         tf.TensorSpec(kernel.shape, kernel.dtype),
         tf.TensorSpec(bias.shape, bias.dtype),
     )
-    number = strips.number_of_strips(tuple(images.shape), tuple(kernel.shape), stride)
-    function = _convolution(stride, pad, number)
+    function = _convolution(stride, pad, kernels.add_depth(images))
     return custom_gradients.call(function, images, kernel, bias, specs=specs)
 
 
 @functools.cache
-def _convolution(stride: int, pad: int, number: int) -> Callable[..., Any]:
+def _convolution(stride: int, pad: int, depth: bool) -> Callable[..., Any]:
     """A function for `tf.custom_gradient`."""
     import tensorflow as tf
 
     def convolution(images: Any, kernel: Any, bias: Any) -> tuple[Any, Callable[..., Any]]:
         padded = zero_padded(images, pad)
-        convolved = strips.convolved(padded, kernel, stride, number)
-        features = tf.nn.relu(tf.nn.bias_add(convolved, bias))
+        features = kernels.convolution(padded, kernel, bias, stride, "VALID", depth)
 
         def gradient(upstream: Any) -> tuple[Any, Any, Any]:
             upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=features)

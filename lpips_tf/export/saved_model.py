@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from lpips_tf._backend.kernels import portable
 from lpips_tf._support.arguments import check_whole
 from lpips_tf._support.whole_files import next_number, numbered_folder
 from lpips_tf.export import warmup as warmups
@@ -143,8 +145,11 @@ class _Exported(tf.Module):
         with self._own_weights():
             return {"embedding": self._metric().embed(image)}
 
-    def _own_weights(self) -> keras.StatelessScope:
-        return keras.StatelessScope(list(zip(self._metric().variables, self.weights, strict=True)))
+    @contextlib.contextmanager
+    def _own_weights(self) -> Iterator[None]:
+        mapping = list(zip(self._metric().variables, self.weights, strict=True))
+        with portable(), keras.StatelessScope(mapping):
+            yield
 
     def _of_files(self, in0: Any, in1: Any) -> dict[str, Any]:
         shape = (None, None, 1) if self._metric().spatial else ()
