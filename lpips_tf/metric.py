@@ -12,6 +12,7 @@ import keras
 from lpips_tf._backend.compilation import Compiled
 from lpips_tf._backend.execution import at_once, runs_eagerly
 from lpips_tf._backend.keras_internals import in_symbolic_scope
+from lpips_tf._backend.kernels import portable
 from lpips_tf._backend.tensors import values
 from lpips_tf._networks import backbones
 from lpips_tf._networks.distance import Distance
@@ -520,10 +521,11 @@ class LPIPS(keras.Model):
         archive = keras.export.ExportArchive()
         archive.track(self)
         images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
-        archive.add_endpoint(
-            "serve", lambda in0, in1: {"distance": self(in0, in1)}, [images, images]
-        )
-        archive.write_out(str(filepath), verbose=verbose is None or verbose)
+        with portable():
+            archive.add_endpoint(
+                "serve", lambda in0, in1: {"distance": self(in0, in1)}, [images, images]
+            )
+            archive.write_out(str(filepath), verbose=verbose is None or verbose)
 
     @property
     def min_size(self) -> int:

@@ -70,11 +70,14 @@ def convolution(images: Any, kernel: Any, bias: Any, stride: int, padding: str, 
 
 @functools.cache
 def _single_images_are_slow() -> bool:
-    """Whether TensorFlow uses oneDNN on a processor without AVX-512."""
+    """Whether TensorFlow uses oneDNN on an x86 processor without AVX-512."""
     import tensorflow as tf
-    from numpy._core._multiarray_umath import __cpu_features__  # known on every system
-    from tensorflow.python.util import _pywrap_util_port  # TensorFlow has no public name for it
 
-    wide = __cpu_features__.get("AVX512F", False)
+    try:  # there are no public names; without these single images only take longer
+        from numpy._core._multiarray_umath import __cpu_features__
+        from tensorflow.python.util import _pywrap_util_port
+    except ImportError:
+        return False
+    narrow = __cpu_features__.get("AVX512F") is False  # other processors than x86 lack the name
     kernels = bool(_pywrap_util_port.IsMklEnabled())
-    return kernels and not wide and not tf.config.list_physical_devices("GPU")
+    return narrow and kernels and not tf.config.list_physical_devices("GPU")
