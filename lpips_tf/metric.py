@@ -500,6 +500,7 @@ class LPIPS(keras.Model):
             return MetricFunction(self, function)(images, weights=mask)
         return compiled(*images, mask=mask)
 
+    @portable()
     def export(
         self,
         filepath: str | os.PathLike[str],
@@ -521,11 +522,10 @@ class LPIPS(keras.Model):
         archive = keras.export.ExportArchive()
         archive.track(self)
         images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
-        with portable():
-            archive.add_endpoint(
-                "serve", lambda in0, in1: {"distance": self(in0, in1)}, [images, images]
-            )
-            archive.write_out(str(filepath), verbose=verbose is None or verbose)
+        archive.add_endpoint(
+            "serve", lambda in0, in1: {"distance": self(in0, in1)}, [images, images]
+        )
+        archive.write_out(str(filepath), verbose=verbose is None or verbose)
 
     @property
     def min_size(self) -> int:

@@ -24,6 +24,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import argparse
 import functools
+import itertools
 import os
 import subprocess
 import sys
@@ -60,8 +61,8 @@ from benchmarks.measuring import (
 import lpips_tf
 
 CASES = [("alex", 50, 64), ("alex", 8, 256), ("vgg", 16, 64), ("vgg", 2, 256), ("squeeze", 8, 256)]
-SINGLE = [(net, side) for net in ("alex", "vgg", "squeeze") for side in (64, 256)]
-LARGE_SINGLE, LARGE_ROUNDS = {False: 1024, True: 512}, 3  # their sides without and with gradient
+SINGLE_SIDES = {False: (64, 256, 1024), True: (64, 256, 512)}  # without and with the gradient
+LARGE_ROUNDS = 3  # for sides above 256
 MEMORY = [("alex", 8, 256), ("vgg", 2, 256), ("squeeze", 8, 256)]
 TRAINING = [("alex", 16, 64), ("vgg", 4, 64)]
 TRAINING_STEPS, TRAINING_ROUNDS = 8, 21
@@ -123,10 +124,9 @@ def gradient_table(precision: str) -> str:
 def single_table(gradient: bool) -> str:
     """One pair, called without `tf.function`."""
     rows = []
-    large = [(net, LARGE_SINGLE[gradient]) for net in ("alex", "vgg", "squeeze")]
-    for net, side in sorted(SINGLE + large):
+    for net, side in itertools.product(("alex", "squeeze", "vgg"), SINGLE_SIDES[gradient]):
         calls = compared_calls(net, random_images(1, side), "float32", gradient, eagerly=True)
-        times = medians(calls, LARGE_ROUNDS if (net, side) in large else ROUNDS)
+        times = medians(calls, LARGE_ROUNDS if side > 256 else ROUNDS)
         rows.append(ratio_row(case_name(net, 1, side), times))
     what = "Forward and gradient with respect to one image" if gradient else "Forward"
     return f"{what}, float32, a single pair, called eagerly\n\n" + table(HEADER, rows)

@@ -7,8 +7,8 @@ It unfolds the image's patches into a matrix, which makes VGG16 two times slower
 takes more than 1 GiB oneDNN falls back to its reference implementation, with which a pair of
 1024x1024 had no result after 25 minutes.
 
-A three-dimensional convolution of depth 1 has the same sums, no such rule, and for more images than
-one the same kernels.
+A three-dimensional convolution of depth 1 computes the same sums, and always gets oneDNN's own
+order. For several images oneDNN then runs the same code as in two dimensions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PORTABLE = contextvars.ContextVar("_PORTABLE", default=False)
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """A scope whose graphs do not depend on this processor, as they are for another."""
+    """A scope, or a decorator, for graphs that are to run on any processor."""
     token = _PORTABLE.set(True)
     try:
         yield
@@ -34,10 +34,10 @@ def portable() -> Iterator[None]:
         _PORTABLE.reset(token)
 
 
-def add_depth(images: Any) -> bool:
+def needs_depth(images: Any) -> bool:
     """Whether a convolution of images (N, H, W, C) is to have three dimensions.
 
-    Not if they are known to be several: XLA compiles three dimensions to slower code.
+    It needs none where the graph knows of several images, and XLA compiles two to faster code.
     """
     # The backend is asked each time: PyTorch's compiler traces this far, and warns of a cache.
     return (

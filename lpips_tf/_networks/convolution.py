@@ -11,14 +11,15 @@ from lpips_tf._backend import kernels
 
 @keras.saving.register_keras_serializable(package="lpips_tf")
 class Conv2D(keras.layers.Conv2D):
-    """A `keras.layers.Conv2D` with a bias and a ReLU.
+    """A `keras.layers.Conv2D` as the backbones have it.
 
-    The arguments are those of `keras.layers.Conv2D`.
+    The arguments are those of `keras.layers.Conv2D`; `call` relies on a bias, a ReLU, channels last
+    and no dilation.
     """
 
     def call(self, inputs: Any) -> Any:
         """(N, H, W, C) to (N, h, w, filters)."""
-        if not kernels.add_depth(inputs):
+        if not kernels.needs_depth(inputs):
             return super().call(inputs)
         stride, padding = self.strides[0], self.padding.upper()
         return kernels.convolution(inputs, self.kernel, self.bias, stride, padding, depth=True)

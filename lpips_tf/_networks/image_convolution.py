@@ -82,7 +82,7 @@ def _with_block_gradient(images: Any, kernel: Any, bias: Any, stride: int, pad: 
         tf.TensorSpec(kernel.shape, kernel.dtype),
         tf.TensorSpec(bias.shape, bias.dtype),
     )
-    function = _convolution(stride, pad, kernels.add_depth(images))
+    function = _convolution(stride, pad, kernels.needs_depth(images))
     return custom_gradients.call(function, images, kernel, bias, specs=specs)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from lpips_tf._backend.kernels import portable
 from lpips_tf.metric import LPIPS, check_metric
 
 
@@ -38,12 +37,9 @@ def distance_graph(
     """
     shape = (number, height, width, 3)
     specs = [tf.TensorSpec(shape, dtype, name=name) for name in ("in0", "in1")]
-
-    def graph(in0: Any, in1: Any) -> dict[str, Any]:
-        with portable():
-            return {"distance": distance(in0, in1)}
-
-    return tf.function(graph, input_signature=specs, autograph=False)
+    return tf.function(
+        lambda in0, in1: {"distance": distance(in0, in1)}, input_signature=specs, autograph=False
+    )
 
 
 def weights(metric: LPIPS) -> list[tf.Variable]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
+from lpips_tf._backend.kernels import portable
 from lpips_tf._support.arguments import check_choice, checked_size
 from lpips_tf._support.sizes import check_min_size
 from lpips_tf._support.whole_files import written_whole
@@ -18,6 +19,7 @@ from lpips_tf.metric import LPIPS
 QUANTIZATIONS = (None, "dynamic", "float16")
 
 
+@portable()
 def export_litert(
     metric: LPIPS,
     path: str | os.PathLike[str],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lpips_tf._backend.kernels import portable
 from lpips_tf._support.whole_files import written_whole
 from lpips_tf.export.common import check_exportable, described, distance_graph, quiet
 from lpips_tf.metric import LPIPS
@@ -12,6 +13,7 @@ from lpips_tf.metric import LPIPS
 OPSET = 18
 
 
+@portable()
 def export_onnx(metric: LPIPS, path: str | os.PathLike[str]) -> None:
     """Writes a metric to an ONNX file of opset 18.
 

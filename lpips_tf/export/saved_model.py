@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ EXTRA = "assets.extra"  # the folder for files that TensorFlow does not read
 MOST = 2**63 - 1  # of TensorFlow Serving's version numbers
 
 
+@portable()
 def export_saved_model(
     metric: LPIPS, path: str | os.PathLike[str], number: int | None = None, warmup: bool = True
 ) -> Path:
@@ -145,11 +145,8 @@ class _Exported(tf.Module):
         with self._own_weights():
             return {"embedding": self._metric().embed(image)}
 
-    @contextlib.contextmanager
-    def _own_weights(self) -> Iterator[None]:
-        mapping = list(zip(self._metric().variables, self.weights, strict=True))
-        with portable(), keras.StatelessScope(mapping):
-            yield
+    def _own_weights(self) -> keras.StatelessScope:
+        return keras.StatelessScope(list(zip(self._metric().variables, self.weights, strict=True)))
 
     def _of_files(self, in0: Any, in1: Any) -> dict[str, Any]:
         shape = (None, None, 1) if self._metric().spatial else ()

@@ -1,5 +1,6 @@
 """BAPPS through TensorFlow Datasets: from archives, from an unpacked tree, and what it refuses."""
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -401,3 +402,11 @@ def test_the_command_of_tfds_builds_the_data(root, tmp_path):
     dataset = tfds.builder_from_directory(tmp_path / "bapps/jnd/1.0.0").as_dataset(split="val_cnn")
     assert dataset.element_spec["p0"] == tf.TensorSpec((64, 64, 3), tf.uint8)
     assert len(dataset) == COUNT
+
+
+def test_the_extra_is_named_where_tfds_is_missing(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "tfds_bapps"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)  # as if it were missing
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "lpips-tf\[bapps\]"'):
+        importlib.import_module("tfds_bapps")

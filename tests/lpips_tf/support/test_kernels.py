@@ -90,7 +90,7 @@ def test_exports_do_not_depend_on_the_processor(monkeypatch, tmp_path):
         assert b"Conv3D" not in (exported / "saved_model.pb").read_bytes()
 
 
-def test_models_with_symbols_are_computed_in_three(monkeypatch, build):
+def test_models_of_symbols_have_the_same_distances(monkeypatch, build):
     slow_single_images(monkeypatch, True)
     inputs = [keras.Input((None, None, 3)) for _ in range(2)]
     model = keras.Model(inputs, lpips_tf.LPIPS()(*inputs))
